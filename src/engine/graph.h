@@ -1,0 +1,177 @@
+/* A network as a list of operations on tensors of known shape: built from sizes, executed nowhere here.
+ *
+ * A network function (nn/) adds operations in the order they run.  The planner lays the graph out and
+ * knows its bytes before a weight is read; a backend walks it.  Shapes are logical; element type and
+ * physical order belong to the backend.
+ *
+ * Tensors and weights are named by small numbers; 0 means none.  A failure (no memory, too many
+ * operations, shapes that do not fit together) is sticky: build the whole graph, then ask
+ * graph_check once. */
+#ifndef ENGINE_GRAPH_H
+#define ENGINE_GRAPH_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+enum {
+    GRAPH_MAX_OPS = 1 << 15,
+    GRAPH_MAX_TENSORS = 1 << 15,
+    GRAPH_MAX_WEIGHTS = 1 << 15,
+    GRAPH_MAX_NAME = 128,
+    GRAPH_MAX_DIM = 1 << 24
+};
+
+/* n pictures or prompts of c channels over h x w places.  Tokens are a picture of height 1: c is
+ * their width, w their count.  A "row" is one place: there are n*h*w rows of c numbers. */
+struct graph_shape {
+    int64_t n, c, h, w;
+};
+
+enum graph_act {
+    GRAPH_ACT_NONE,
+    GRAPH_ACT_SILU,
+    GRAPH_ACT_QUICK_GELU, /* x * sigmoid(1.702 x) */
+    GRAPH_ACT_GELU,       /* x * Phi(x), by erf */
+    GRAPH_ACT_GEGLU       /* the weight has 2c rows: out = first * gelu(second); kernel 1 only */
+};
+
+enum graph_op_kind {
+    GRAPH_OP_CONV,       /* convolution and linear layer (kernel 1) */
+    GRAPH_OP_GROUP_NORM, /* statistics of a group norm, as one scale and one shift per channel */
+    GRAPH_OP_LAYER_NORM,
+    GRAPH_OP_ATTENTION,
+    GRAPH_OP_EMBED, /* token and position embedding */
+    GRAPH_OP_ACT,   /* out = act(a + b), b optional */
+    GRAPH_OP_KINDS
+};
+
+/* What an operation reads: up to two tensors side by side in c, brought to the form the operation
+ * wants on the way in, so that no normalised, activated, enlarged or joined copy exists. */
+struct graph_source {
+    int x;
+    int x2;       /* more channels behind those of x; same n, h, w; 0: none */
+    int affine;   /* a GRAPH_OP_GROUP_NORM result over the joined channels: y = x*scale + shift */
+    bool silu;    /* after the affine */
+    bool enlarge; /* nearest neighbour, 2x in both directions, before the kernel slides over it */
+};
+
+struct graph_conv {
+    struct graph_source in;
+    int weight; /* [out_c, in_c, kernel, kernel], or [out_c, in_c] for kernel 1 */
+    int bias;   /* [out_c], or 0 */
+    int64_t out_c;
+    int kernel; /* 1 or 3 */
+    int stride; /* 1 or 2 */
+    int pad_before, pad_after; /* zeros (after norm and silu) above/left and below/right */
+    int channel_add; /* [n, out_c, 1, 1], added to every place; 0: none */
+    enum graph_act act;
+    int residual; /* same shape as the result, added last; 0: none */
+};
+
+struct graph_group_norm {
+    int x, x2; /* joined in c as in graph_source */
+    int weight, bias;
+    int groups;
+    float eps;
+};
+
+struct graph_layer_norm {
+    int x, weight, bias;
+    float eps;
+};
+
+/* softmax(q k^T / sqrt(c / heads)) v, head by head; rows of q are n times h*w. */
+struct graph_attention {
+    int q, k, v; /* [n, c, ...]; k and v have the same number of rows */
+    int heads;
+    bool causal; /* row i sees rows 0..i */
+};
+
+struct graph_embed {
+    int ids;      /* an input [n, 1, 1, tokens] holding whole numbers */
+    int tokens;   /* weight [vocabulary, c] */
+    int position; /* weight [positions, c] */
+};
+
+struct graph_act_op {
+    int a, b; /* b has a's shape, or is 0 */
+    enum graph_act act;
+};
+
+struct graph_op {
+    enum graph_op_kind kind;
+    int out;
+    union {
+        struct graph_conv conv;
+        struct graph_group_norm group_norm;
+        struct graph_layer_norm layer_norm;
+        struct graph_attention attention;
+        struct graph_embed embed;
+        struct graph_act_op act;
+    } u;
+};
+
+enum graph_tensor_role { GRAPH_VALUE, GRAPH_INPUT, GRAPH_OUTPUT };
+
+struct graph_tensor {
+    struct graph_shape shape;
+    enum graph_tensor_role role;
+    int first_op; /* index of the op that writes it; -1 for inputs */
+    int last_op;  /* last op that reads it; n_ops for outputs */
+};
+
+struct graph_weight {
+    char name[GRAPH_MAX_NAME]; /* diffusers spelling within its part of the model */
+    int n_dims;
+    int64_t dims[4]; /* trailing 1s do not count: [c, c, 1, 1] and [c, c] are the same weight */
+    int first_op, last_op;
+};
+
+struct graph;
+
+/* Returns NULL when there is no memory. */
+struct graph *graph_new(void);
+void graph_free(struct graph *g);
+
+/* Building.  Each returns the new tensor's (or weight's) number, or 0 after a failure. */
+int graph_input(struct graph *g, struct graph_shape shape);
+void graph_output(struct graph *g, int tensor); /* keeps it to the end of the run */
+int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+int graph_conv(struct graph *g, const struct graph_conv *op);
+int graph_group_norm(struct graph *g, const struct graph_group_norm *op); /* [n, 2c, 1, 1] */
+int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op);
+int graph_attention(struct graph *g, const struct graph_attention *op);
+int graph_embed(struct graph *g, const struct graph_embed *op);
+int graph_act(struct graph *g, const struct graph_act_op *op);
+
+/* Fails the build with a reason; for network functions that find their config impossible. */
+void graph_fail(struct graph *g, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* True when everything so far succeeded. */
+bool graph_check(const struct graph *g, struct error *err) MUST_CHECK;
+
+/* Looking.  Numbers run from 1 to the count; ops from 0 to n_ops - 1. */
+int graph_n_ops(const struct graph *g);
+int graph_n_tensors(const struct graph *g);
+int graph_n_weights(const struct graph *g);
+const struct graph_op *graph_op_view(const struct graph *g, int op);
+const struct graph_tensor *graph_tensor_view(const struct graph *g, int tensor);
+const struct graph_weight *graph_weight_view(const struct graph *g, int weight);
+
+/* Tensors and weights an op reads, in a fixed order; returns how many (at most 6 and 2). */
+int graph_op_reads(const struct graph_op *op, int tensors[6]);
+int graph_op_weights(const struct graph_op *op, int weights[2]);
+
+/* Multiplications and additions of one op, counted as two per multiply-add. */
+double graph_op_flops(const struct graph *g, int op);
+const char *graph_op_name(enum graph_op_kind kind);
+
+/* Numbers in a tensor; fits int64_t for every shape that graph_* accepted. */
+static inline int64_t graph_shape_count(struct graph_shape s)
+{
+    return s.n * s.c * s.h * s.w;
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* Lifetimes to offsets: one arena for all tensors and workspaces of a graph, exact to the byte.
+ *
+ * A tensor lives from the op that writes it to the last op that reads it; a workspace lives for its
+ * op.  Blocks whose lives overlap never overlap in the arena.  A convolution's result may take the
+ * place of its residual when nobody reads the residual later.  The order of placing is by size,
+ * largest first (Pisarchyk and Lee 2020, "Efficient Memory Management for Deep Neural Net
+ * Inference", greedy by size). */
+#ifndef ENGINE_LAYOUT_H
+#define ENGINE_LAYOUT_H
+
+#include "engine/backend.h"
+
+struct layout {
+    size_t *tensor_offset;    /* by tensor number; owned */
+    size_t *workspace_offset; /* by op; owned */
+    size_t arena_bytes;
+    size_t tensors_bytes_peak; /* arena_bytes without workspaces would be at least this */
+    double flops;
+};
+
+bool layout_make(struct layout *out, const struct graph *g, struct backend *b,
+                 struct error *err) MUST_CHECK;
+void layout_clear(struct layout *l);
+
+#endif
