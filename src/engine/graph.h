@@ -53,7 +53,9 @@ struct graph_source {
     int x2;       /* more channels behind those of x; same n, h, w; 0: none */
     int affine;   /* a GRAPH_OP_GROUP_NORM result over the joined channels: y = x*scale + shift */
     bool silu;    /* after the affine */
-    bool enlarge; /* nearest neighbour, 2x in both directions, before the kernel slides over it */
+    bool enlarge; /* nearest neighbour, before the kernel slides over it: row y of the enlarged
+                     picture is row floor(y * h / enlarged h) */
+    int64_t enlarge_h, enlarge_w; /* 0: twice the size */
 };
 
 struct graph_conv {

@@ -14,7 +14,6 @@ struct layout {
     size_t *tensor_offset;    /* by tensor number; owned */
     size_t *workspace_offset; /* by op; owned */
     size_t arena_bytes;
-    size_t tensors_bytes_peak; /* arena_bytes without workspaces would be at least this */
     double flops;
 };
 

@@ -1,0 +1,239 @@
+#include "engine/cpu/cpu_backend.h"
+
+#include "base/size.h"
+#include "base/thread.h"
+#include "engine/cpu/cpu_ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct cpu_backend {
+    struct backend base; /* first: the two are the same pointer */
+    const struct cpu_kernels *kernels;
+    struct cpu_pool *pool;
+};
+
+/* A laid-out graph with every tensor's address. */
+struct prepared {
+    struct backend_binding binding;
+    float **tensors;
+};
+
+static const struct cpu_op *const ops[GRAPH_OP_KINDS] = {
+    [GRAPH_OP_CONV] = &cpu_conv_op,
+    [GRAPH_OP_GROUP_NORM] = &cpu_norm_group_op,
+    [GRAPH_OP_LAYER_NORM] = &cpu_norm_layer_op,
+    [GRAPH_OP_ATTENTION] = &cpu_attention_op,
+    [GRAPH_OP_EMBED] = &cpu_misc_embed_op,
+    [GRAPH_OP_ACT] = &cpu_misc_act_op,
+};
+
+static struct cpu_backend *self(struct backend *b)
+{
+    return (struct cpu_backend *)b;
+}
+
+static bool tensor_bytes(struct backend *b, struct graph_shape s, size_t *bytes, struct error *err)
+{
+    size_t n;
+    (void)b;
+    if (!size_mul(&n, (size_t)s.n, (size_t)s.c) || !size_mul(&n, n, (size_t)s.h) ||
+        !size_mul(&n, n, (size_t)s.w) || !size_mul(&n, n, sizeof(float)) || n > SIZE_MAX / 2)
+        return error_set(err, ERROR_LIMIT, "a tensor is too large for this machine");
+    *bytes = n;
+    return true;
+}
+
+static bool op_needs(struct backend *b, const struct graph *g, int op, struct backend_needs *out,
+                     struct error *err)
+{
+    struct cpu_backend *cpu = self(b);
+    const struct graph_op *o = graph_op_view(g, op);
+    int reads[6];
+
+    *out = (struct backend_needs){.flops = graph_op_flops(g, op)};
+    int n = graph_op_reads(o, reads);
+    for (int i = 0; i < n; i++)
+        out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, reads[i])->shape);
+    out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, o->out)->shape);
+    return ops[o->kind]->needs(&out->workspace_bytes, cpu->kernels, cpu_pool_threads(cpu->pool), g,
+                               op, err);
+}
+
+/* Anonymous pages, so that giving the arena back gives the memory back at once. */
+static bool arena_new(struct backend *b, void **arena, size_t bytes, struct error *err)
+{
+    (void)b;
+    void *map = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                     -1, 0);
+    if (map == MAP_FAILED)
+        return error_set(err, ERROR_MEMORY, "the system has no %zu bytes for an arena", bytes);
+    *arena = map;
+    return true;
+}
+
+static void arena_free(struct backend *b, void *arena, size_t bytes)
+{
+    (void)b;
+    munmap(arena, bytes ? bytes : 1);
+}
+
+static bool prepare(struct backend *b, void **out, const struct backend_binding *binding,
+                    struct error *err)
+{
+    size_t n = (size_t)graph_n_tensors(binding->graph);
+    struct prepared *p = calloc(1, sizeof *p);
+
+    (void)b;
+    if (p)
+        p->tensors = calloc(n + 1, sizeof *p->tensors);
+    if (!p || !p->tensors) {
+        free(p);
+        return error_set(err, ERROR_MEMORY, "no memory to prepare a network");
+    }
+    p->binding = *binding;
+    for (size_t t = 1; t <= n; t++)
+        p->tensors[t] = (float *)((unsigned char *)binding->arena + binding->tensor_offset[t]);
+    *out = p;
+    return true;
+}
+
+static void release(struct backend *b, void *prepared)
+{
+    struct prepared *p = prepared;
+    (void)b;
+    free(p->tensors);
+    free(p);
+}
+
+static bool run(struct backend *b, void *prepared, backend_hook_fn hook, void *ctx,
+                struct error *err)
+{
+    struct cpu_backend *cpu = self(b);
+    const struct prepared *p = prepared;
+    const struct graph *g = p->binding.graph;
+    int n_ops = graph_n_ops(g);
+
+    for (int op = 0; op < n_ops; op++) {
+        if (hook && !hook(ctx, op, n_ops))
+            return error_set(err, ERROR_CANCELLED, "stopped on request");
+        struct cpu_context c = {
+            .kernels = cpu->kernels,
+            .pool = cpu->pool,
+            .graph = g,
+            .tensors = p->tensors,
+            .workspace = (unsigned char *)p->binding.arena + p->binding.workspace_offset[op],
+            .weights = p->binding.weights,
+        };
+        weights_acquire(p->binding.weights, op);
+        ops[graph_op_view(g, op)->kind]->run(&c, op);
+        weights_release(p->binding.weights, op);
+    }
+    return true;
+}
+
+/* Copies between rows of c (ours) and planes of h*w. */
+static void transpose(float *to, const float *from, int64_t n, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t k = 0; k < columns; k++)
+                to[(i * columns + k) * rows + r] = from[(i * rows + r) * columns + k];
+}
+
+static void write_tensor(struct backend *b, void *prepared, int tensor, const float *from,
+                         enum backend_order order)
+{
+    const struct prepared *p = prepared;
+    struct graph_shape s = graph_tensor_view(p->binding.graph, tensor)->shape;
+    (void)b;
+    if (order == BACKEND_ROWS)
+        memcpy(p->tensors[tensor], from, (size_t)graph_shape_count(s) * sizeof *from);
+    else
+        transpose(p->tensors[tensor], from, s.n, s.c, s.h * s.w);
+}
+
+static void read_tensor(struct backend *b, void *prepared, int tensor, float *to,
+                        enum backend_order order)
+{
+    const struct prepared *p = prepared;
+    struct graph_shape s = graph_tensor_view(p->binding.graph, tensor)->shape;
+    (void)b;
+    if (order == BACKEND_ROWS)
+        memcpy(to, p->tensors[tensor], (size_t)graph_shape_count(s) * sizeof *to);
+    else
+        transpose(to, p->tensors[tensor], s.n, s.h * s.w, s.c);
+}
+
+static void close_backend(struct backend *b)
+{
+    if (!b)
+        return;
+    cpu_pool_free(self(b)->pool);
+    free(b);
+}
+
+static const struct backend_functions functions = {
+    .name = "cpu",
+    .unified = true,
+    .tensor_bytes = tensor_bytes,
+    .op_needs = op_needs,
+    .arena_new = arena_new,
+    .arena_free = arena_free,
+    .prepare = prepare,
+    .release = release,
+    .run = run,
+    .write = write_tensor,
+    .read = read_tensor,
+    .close = close_backend,
+};
+
+static void thread_begin(void *kernels)
+{
+    cpu_kernels_thread_begin(kernels);
+}
+
+static void thread_end(void *kernels)
+{
+    cpu_kernels_thread_end(kernels);
+}
+
+bool cpu_backend_open(struct backend **out, int n_threads, const char *isa, struct error *err)
+{
+    const struct cpu_kernels *kernels = cpu_kernels_find(isa, err);
+    if (!kernels)
+        return false;
+    if (n_threads == 0)
+        n_threads = thread_physical_cores();
+    if (n_threads < 1 || n_threads > CPU_POOL_MAX_THREADS)
+        return error_set(err, ERROR_INVALID, "threads are from 1 to %d, not %d",
+                         CPU_POOL_MAX_THREADS, n_threads);
+
+    struct cpu_backend *b = calloc(1, sizeof *b);
+    if (!b)
+        return error_set(err, ERROR_MEMORY, "no memory for the CPU backend");
+    b->base.fn = &functions;
+    b->kernels = kernels;
+    /* The table is const; the pool hands it back as it came. */
+    union {
+        const struct cpu_kernels *in;
+        void *out;
+    } edge = {.in = kernels};
+    if (!cpu_pool_new(&b->pool, n_threads, thread_begin, thread_end, edge.out, err)) {
+        close_backend(&b->base);
+        return false;
+    }
+    *out = &b->base;
+    return true;
+}
+
+int cpu_backend_threads(const struct backend *b)
+{
+    return cpu_pool_threads(((const struct cpu_backend *)b)->pool);
+}
+
+const char *cpu_backend_isa(const struct backend *b)
+{
+    return ((const struct cpu_backend *)b)->kernels->name;
+}

@@ -1,0 +1,98 @@
+#include "engine/exec.h"
+
+#include "base/assert.h"
+
+#include <stdlib.h>
+
+struct exec {
+    const struct graph *graph;
+    struct backend *backend;
+    struct weights *weights;
+    struct layout layout;
+    void *own_arena; /* NULL when the caller's is used */
+    void *prepared;  /* NULL when stopped */
+};
+
+bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struct weights *w,
+              struct error *err)
+{
+    struct exec *e = calloc(1, sizeof *e);
+    if (!e)
+        return error_set(err, ERROR_MEMORY, "no memory for a network");
+    e->graph = g;
+    e->backend = b;
+    e->weights = w;
+    if (!layout_make(&e->layout, g, b, err)) {
+        exec_free(e);
+        return false;
+    }
+    *out = e;
+    return true;
+}
+
+void exec_free(struct exec *e)
+{
+    if (!e)
+        return;
+    exec_stop(e);
+    layout_clear(&e->layout);
+    free(e);
+}
+
+size_t exec_arena_bytes(const struct exec *e)
+{
+    return e->layout.arena_bytes;
+}
+
+double exec_flops(const struct exec *e)
+{
+    return e->layout.flops;
+}
+
+bool exec_start(struct exec *e, void *arena, struct error *err)
+{
+    ASSERT(!e->prepared);
+    if (!arena) {
+        if (!e->backend->fn->arena_new(e->backend, &e->own_arena, e->layout.arena_bytes, err))
+            return false;
+        arena = e->own_arena;
+    }
+    struct backend_binding binding = {.graph = e->graph,
+                                      .tensor_offset = e->layout.tensor_offset,
+                                      .workspace_offset = e->layout.workspace_offset,
+                                      .arena = arena,
+                                      .weights = e->weights};
+    if (!e->backend->fn->prepare(e->backend, &e->prepared, &binding, err)) {
+        exec_stop(e);
+        return false;
+    }
+    return true;
+}
+
+void exec_stop(struct exec *e)
+{
+    if (e->prepared)
+        e->backend->fn->release(e->backend, e->prepared);
+    if (e->own_arena)
+        e->backend->fn->arena_free(e->backend, e->own_arena, e->layout.arena_bytes);
+    e->prepared = NULL;
+    e->own_arena = NULL;
+}
+
+void exec_write(struct exec *e, int tensor, const float *from, enum backend_order order)
+{
+    ASSERT(e->prepared);
+    e->backend->fn->write(e->backend, e->prepared, tensor, from, order);
+}
+
+void exec_read(struct exec *e, int tensor, float *to, enum backend_order order)
+{
+    ASSERT(e->prepared);
+    e->backend->fn->read(e->backend, e->prepared, tensor, to, order);
+}
+
+bool exec_run(struct exec *e, backend_hook_fn hook, void *ctx, struct error *err)
+{
+    ASSERT(e->prepared);
+    return e->backend->fn->run(e->backend, e->prepared, hook, ctx, err);
+}

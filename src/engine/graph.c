@@ -1,0 +1,396 @@
+#include "engine/graph.h"
+
+#include "base/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct graph {
+    struct graph_op *ops;
+    struct graph_tensor *tensors; /* [0] is none */
+    struct graph_weight *weights; /* [0] is none */
+    int n_ops, cap_ops;
+    int n_tensors, cap_tensors;
+    int n_weights, cap_weights;
+    struct error failure; /* first one; ERROR_NONE while all is well */
+};
+
+struct graph *graph_new(void)
+{
+    return calloc(1, sizeof(struct graph));
+}
+
+void graph_free(struct graph *g)
+{
+    if (!g)
+        return;
+    free(g->ops);
+    free(g->tensors);
+    free(g->weights);
+    free(g);
+}
+
+static bool failed(const struct graph *g)
+{
+    return g->failure.code != ERROR_NONE;
+}
+
+void graph_fail(struct graph *g, const char *fmt, ...)
+{
+    char text[sizeof g->failure.text];
+    va_list args;
+
+    if (failed(g))
+        return;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    error_set(&g->failure, ERROR_INVALID, "%s", text);
+}
+
+bool graph_check(const struct graph *g, struct error *err)
+{
+    if (!failed(g))
+        return true;
+    *err = g->failure;
+    return false;
+}
+
+/* Makes room for number `*n + 1` of a growing array that starts at 1 or 0. */
+static bool make_room(struct graph *g, void **items, int *cap, int need, int limit, size_t item_bytes)
+{
+    if (failed(g))
+        return false;
+    if (need > limit) {
+        error_set(&g->failure, ERROR_LIMIT, "a network has more than %d parts of one kind", limit);
+        return false;
+    }
+    if (need <= *cap)
+        return true;
+    int bigger = *cap ? *cap * 2 : 64;
+    void *moved = realloc(*items, (size_t)bigger * item_bytes);
+    if (!moved) {
+        error_set(&g->failure, ERROR_MEMORY, "no memory for a network of %d operations", need);
+        return false;
+    }
+    *items = moved;
+    *cap = bigger;
+    return true;
+}
+
+static bool is_sound(struct graph_shape s)
+{
+    const int64_t side[4] = {s.n, s.c, s.h, s.w};
+    double count = 1;
+
+    for (int i = 0; i < 4; i++) {
+        if (side[i] < 1 || side[i] > GRAPH_MAX_DIM)
+            return false;
+        count *= (double)side[i];
+    }
+    return count < 0x1p48;
+}
+
+static int new_tensor(struct graph *g, struct graph_shape shape, enum graph_tensor_role role)
+{
+    if (!failed(g) && !is_sound(shape))
+        graph_fail(g, "a tensor of %lld x %lld x %lld x %lld is beyond what the engine takes",
+                   (long long)shape.n, (long long)shape.c, (long long)shape.h, (long long)shape.w);
+    if (!make_room(g, (void **)&g->tensors, &g->cap_tensors, g->n_tensors + 2, GRAPH_MAX_TENSORS,
+                   sizeof *g->tensors))
+        return 0;
+    int first = role == GRAPH_INPUT ? -1 : g->n_ops;
+    g->tensors[++g->n_tensors] =
+        (struct graph_tensor){.shape = shape, .role = role, .first_op = first, .last_op = first};
+    return g->n_tensors;
+}
+
+int graph_input(struct graph *g, struct graph_shape shape)
+{
+    return new_tensor(g, shape, GRAPH_INPUT);
+}
+
+static bool is_tensor(const struct graph *g, int tensor)
+{
+    return tensor >= 1 && tensor <= g->n_tensors;
+}
+
+static bool is_weight(const struct graph *g, int weight)
+{
+    return weight >= 1 && weight <= g->n_weights;
+}
+
+void graph_output(struct graph *g, int tensor)
+{
+    if (failed(g))
+        return;
+    if (!is_tensor(g, tensor)) {
+        graph_fail(g, "an output that does not exist");
+        return;
+    }
+    g->tensors[tensor].role = GRAPH_OUTPUT;
+}
+
+int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!make_room(g, (void **)&g->weights, &g->cap_weights, g->n_weights + 2, GRAPH_MAX_WEIGHTS,
+                   sizeof *g->weights))
+        return 0;
+    if (n_dims < 1 || n_dims > 4) {
+        graph_fail(g, "a weight with %d dimensions", n_dims);
+        return 0;
+    }
+    struct graph_weight w = {.n_dims = n_dims, .first_op = -1, .last_op = -1};
+    struct graph_shape as_shape = {1, 1, 1, 1};
+    int64_t *side[4] = {&as_shape.n, &as_shape.c, &as_shape.h, &as_shape.w};
+    for (int i = 0; i < n_dims; i++)
+        *side[i] = w.dims[i] = dims[i];
+
+    va_start(args, fmt);
+    int len = vsnprintf(w.name, sizeof w.name, fmt, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof w.name || !is_sound(as_shape)) {
+        graph_fail(g, "weight '%s' has an impossible name or shape", w.name);
+        return 0;
+    }
+    g->weights[++g->n_weights] = w;
+    return g->n_weights;
+}
+
+/* Adds op with a result of this shape; marks what it reads. */
+static int add(struct graph *g, const struct graph_op *op, struct graph_shape shape)
+{
+    int reads[6], weights[2];
+
+    int n_reads = graph_op_reads(op, reads);
+    int n_weights = graph_op_weights(op, weights);
+    if (!make_room(g, (void **)&g->ops, &g->cap_ops, g->n_ops + 1, GRAPH_MAX_OPS, sizeof *g->ops))
+        return 0;
+    int out = new_tensor(g, shape, GRAPH_VALUE);
+    if (!out)
+        return 0;
+    for (int i = 0; i < n_reads; i++)
+        g->tensors[reads[i]].last_op = g->n_ops;
+    for (int i = 0; i < n_weights; i++) {
+        struct graph_weight *w = &g->weights[weights[i]];
+        if (w->first_op < 0)
+            w->first_op = g->n_ops;
+        w->last_op = g->n_ops;
+    }
+    g->ops[g->n_ops] = *op;
+    g->ops[g->n_ops].out = out;
+    g->n_ops++;
+    return out;
+}
+
+/* Fails unless every tensor the op names exists. */
+static bool names_exist(struct graph *g, const struct graph_op *op)
+{
+    int reads[6], weights[2];
+
+    if (failed(g))
+        return false;
+    int n_reads = graph_op_reads(op, reads);
+    int n_weights = graph_op_weights(op, weights);
+    bool exist = true;
+    for (int i = 0; i < n_reads; i++)
+        exist = exist && is_tensor(g, reads[i]);
+    for (int i = 0; i < n_weights; i++)
+        exist = exist && is_weight(g, weights[i]);
+    if (!exist)
+        graph_fail(g, "%s reads something that does not exist", graph_op_name(op->kind));
+    return exist;
+}
+
+static bool weight_is(const struct graph *g, int weight, int64_t d0, int64_t d1, int64_t d2)
+{
+    const struct graph_weight *w = &g->weights[weight];
+    const int64_t want[4] = {d0, d1, d2, d2};
+    for (int i = 0; i < 4; i++)
+        if ((i < w->n_dims ? w->dims[i] : 1) != want[i])
+            return false;
+    return true;
+}
+
+static bool same_shape(struct graph_shape a, struct graph_shape b)
+{
+    return a.n == b.n && a.c == b.c && a.h == b.h && a.w == b.w;
+}
+
+/* Joined channels of x and x2, or 0 when they do not fit together. */
+static int64_t joined_channels(const struct graph *g, int x, int x2)
+{
+    struct graph_shape a = g->tensors[x].shape;
+    if (!x2)
+        return a.c;
+    struct graph_shape b = g->tensors[x2].shape;
+    return a.n == b.n && a.h == b.h && a.w == b.w ? a.c + b.c : 0;
+}
+
+/* What a convolution's kernel slides over, or n = 0 when the parts do not fit. */
+static struct graph_shape source_shape(const struct graph *g, const struct graph_source *s)
+{
+    struct graph_shape shape = g->tensors[s->x].shape;
+
+    shape.c = joined_channels(g, s->x, s->x2);
+    if (s->enlarge) {
+        shape.h = s->enlarge_h ? s->enlarge_h : shape.h * 2;
+        shape.w = s->enlarge_w ? s->enlarge_w : shape.w * 2;
+    }
+    if (s->affine) {
+        struct graph_shape affine = g->tensors[s->affine].shape;
+        if (affine.n != shape.n || affine.c != 2 * shape.c || affine.h != 1 || affine.w != 1)
+            shape.n = 0;
+    }
+    return shape.c ? shape : (struct graph_shape){0};
+}
+
+int graph_conv(struct graph *g, const struct graph_conv *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_CONV, .u.conv = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape in = source_shape(g, &op->in);
+    bool geglu = op->act == GRAPH_ACT_GEGLU;
+    bool fits = in.n && (op->kernel == 1 || op->kernel == 3) &&
+                (op->stride == 1 || op->stride == 2) && op->pad_before >= 0 &&
+                op->pad_before < 3 && op->pad_after >= 0 && op->pad_after < 3 &&
+                in.h + op->pad_before + op->pad_after >= op->kernel &&
+                in.w + op->pad_before + op->pad_after >= op->kernel &&
+                (!geglu || (op->kernel == 1 && !op->channel_add)) && op->out_c > 0;
+    struct graph_shape out = {in.n, op->out_c, 0, 0};
+    if (fits) {
+        out.h = (in.h + op->pad_before + op->pad_after - op->kernel) / op->stride + 1;
+        out.w = (in.w + op->pad_before + op->pad_after - op->kernel) / op->stride + 1;
+        int64_t rows = geglu ? 2 * op->out_c : op->out_c;
+        fits = weight_is(g, op->weight, rows, in.c, op->kernel) &&
+               (!op->bias || weight_is(g, op->bias, rows, 1, 1)) &&
+               (!op->residual || same_shape(g->tensors[op->residual].shape, out)) &&
+               (!op->channel_add ||
+                same_shape(g->tensors[op->channel_add].shape,
+                           (struct graph_shape){in.n, op->out_c, 1, 1}));
+    }
+    if (!fits) {
+        graph_fail(g, "convolution with weight '%s' does not fit what it reads",
+                   g->weights[op->weight].name);
+        return 0;
+    }
+    return add(g, &whole, out);
+}
+
+int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_GROUP_NORM, .u.group_norm = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape x = g->tensors[op->x].shape;
+    int64_t c = joined_channels(g, op->x, op->x2);
+    if (!c || op->groups < 1 || c % op->groups != 0 || !weight_is(g, op->weight, c, 1, 1) ||
+        !weight_is(g, op->bias, c, 1, 1)) {
+        graph_fail(g, "group norm '%s' does not fit %lld channels in %d groups",
+                   g->weights[op->weight].name, (long long)c, op->groups);
+        return 0;
+    }
+    return add(g, &whole, (struct graph_shape){x.n, 2 * c, 1, 1});
+}
+
+int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_LAYER_NORM, .u.layer_norm = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape x = g->tensors[op->x].shape;
+    if (!weight_is(g, op->weight, x.c, 1, 1) || !weight_is(g, op->bias, x.c, 1, 1)) {
+        graph_fail(g, "layer norm '%s' does not fit %lld numbers a row",
+                   g->weights[op->weight].name, (long long)x.c);
+        return 0;
+    }
+    return add(g, &whole, x);
+}
+
+int graph_attention(struct graph *g, const struct graph_attention *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_ATTENTION, .u.attention = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape q = g->tensors[op->q].shape;
+    struct graph_shape k = g->tensors[op->k].shape;
+    if (!same_shape(k, g->tensors[op->v].shape) || q.n != k.n || q.c != k.c || op->heads < 1 ||
+        q.c % op->heads != 0) {
+        graph_fail(g, "attention with %d heads does not fit what it reads", op->heads);
+        return 0;
+    }
+    return add(g, &whole, q);
+}
+
+int graph_embed(struct graph *g, const struct graph_embed *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_EMBED, .u.embed = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape ids = g->tensors[op->ids].shape;
+    const struct graph_weight *table = &g->weights[op->tokens];
+    const struct graph_weight *places = &g->weights[op->position];
+    if (ids.c != 1 || ids.h != 1 || table->n_dims != 2 || places->n_dims != 2 ||
+        table->dims[1] != places->dims[1] || ids.w > places->dims[0]) {
+        graph_fail(g, "embedding '%s' does not fit %lld tokens", table->name, (long long)ids.w);
+        return 0;
+    }
+    return add(g, &whole, (struct graph_shape){ids.n, table->dims[1], 1, ids.w});
+}
+
+int graph_act(struct graph *g, const struct graph_act_op *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_ACT, .u.act = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    struct graph_shape a = g->tensors[op->a].shape;
+    if ((op->b && !same_shape(a, g->tensors[op->b].shape)) || op->act == GRAPH_ACT_GEGLU) {
+        graph_fail(g, "activation of two different shapes");
+        return 0;
+    }
+    return add(g, &whole, a);
+}
+
+int graph_n_ops(const struct graph *g)
+{
+    return g->n_ops;
+}
+
+int graph_n_tensors(const struct graph *g)
+{
+    return g->n_tensors;
+}
+
+int graph_n_weights(const struct graph *g)
+{
+    return g->n_weights;
+}
+
+const struct graph_op *graph_op_view(const struct graph *g, int op)
+{
+    ASSERT(op >= 0 && op < g->n_ops);
+    return &g->ops[op];
+}
+
+const struct graph_tensor *graph_tensor_view(const struct graph *g, int tensor)
+{
+    ASSERT(is_tensor(g, tensor));
+    return &g->tensors[tensor];
+}
+
+const struct graph_weight *graph_weight_view(const struct graph *g, int weight)
+{
+    ASSERT(is_weight(g, weight));
+    return &g->weights[weight];
+}

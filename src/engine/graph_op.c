@@ -1,0 +1,112 @@
+/* What one operation reads and costs. */
+#include "engine/graph.h"
+
+/* Appends what is not none. */
+static int list(int *out, int n, const int *ids)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        if (ids[i])
+            out[count++] = ids[i];
+    return count;
+}
+
+int graph_op_reads(const struct graph_op *op, int tensors[6])
+{
+    switch (op->kind) {
+    case GRAPH_OP_CONV: {
+        const struct graph_conv *c = &op->u.conv;
+        const int ids[] = {c->in.x, c->in.x2, c->in.affine, c->channel_add, c->residual};
+        return c->in.x ? list(tensors, 5, ids) : list(tensors, 1, (int[]){-1});
+    }
+    case GRAPH_OP_GROUP_NORM: {
+        const int ids[] = {op->u.group_norm.x, op->u.group_norm.x2};
+        return ids[0] ? list(tensors, 2, ids) : list(tensors, 1, (int[]){-1});
+    }
+    case GRAPH_OP_LAYER_NORM:
+        tensors[0] = op->u.layer_norm.x;
+        return 1;
+    case GRAPH_OP_ATTENTION:
+        tensors[0] = op->u.attention.q;
+        tensors[1] = op->u.attention.k;
+        tensors[2] = op->u.attention.v;
+        return 3;
+    case GRAPH_OP_EMBED:
+        tensors[0] = op->u.embed.ids;
+        return 1;
+    case GRAPH_OP_ACT: {
+        const int ids[] = {op->u.act.a, op->u.act.b};
+        return ids[0] ? list(tensors, 2, ids) : list(tensors, 1, (int[]){-1});
+    }
+    case GRAPH_OP_KINDS:
+        break;
+    }
+    return 0;
+}
+
+int graph_op_weights(const struct graph_op *op, int weights[2])
+{
+    switch (op->kind) {
+    case GRAPH_OP_CONV:
+        weights[0] = op->u.conv.weight;
+        weights[1] = op->u.conv.bias;
+        return op->u.conv.bias ? 2 : 1;
+    case GRAPH_OP_GROUP_NORM:
+        weights[0] = op->u.group_norm.weight;
+        weights[1] = op->u.group_norm.bias;
+        return 2;
+    case GRAPH_OP_LAYER_NORM:
+        weights[0] = op->u.layer_norm.weight;
+        weights[1] = op->u.layer_norm.bias;
+        return 2;
+    case GRAPH_OP_EMBED:
+        weights[0] = op->u.embed.tokens;
+        weights[1] = op->u.embed.position;
+        return 2;
+    case GRAPH_OP_ATTENTION:
+    case GRAPH_OP_ACT:
+    case GRAPH_OP_KINDS:
+        break;
+    }
+    return 0;
+}
+
+double graph_op_flops(const struct graph *g, int op)
+{
+    const struct graph_op *o = graph_op_view(g, op);
+    double out = (double)graph_shape_count(graph_tensor_view(g, o->out)->shape);
+
+    switch (o->kind) {
+    case GRAPH_OP_CONV: {
+        const struct graph_weight *w = graph_weight_view(g, o->u.conv.weight);
+        double depth = 1;
+        for (int i = 1; i < w->n_dims; i++)
+            depth *= (double)w->dims[i];
+        return out * depth * (o->u.conv.act == GRAPH_ACT_GEGLU ? 4 : 2);
+    }
+    case GRAPH_OP_ATTENTION: {
+        struct graph_shape k = graph_tensor_view(g, o->u.attention.k)->shape;
+        return out * (double)(k.h * k.w) * 4;
+    }
+    case GRAPH_OP_GROUP_NORM: {
+        double x = (double)graph_shape_count(graph_tensor_view(g, o->u.group_norm.x)->shape);
+        if (o->u.group_norm.x2)
+            x += (double)graph_shape_count(graph_tensor_view(g, o->u.group_norm.x2)->shape);
+        return 3 * x;
+    }
+    case GRAPH_OP_LAYER_NORM:
+        return 8 * out;
+    case GRAPH_OP_EMBED:
+    case GRAPH_OP_ACT:
+    case GRAPH_OP_KINDS:
+        break;
+    }
+    return out;
+}
+
+const char *graph_op_name(enum graph_op_kind kind)
+{
+    static const char *const name[GRAPH_OP_KINDS] = {"convolution", "group norm", "layer norm",
+                                                     "attention",   "embedding",  "activation"};
+    return kind < GRAPH_OP_KINDS ? name[kind] : "unknown operation";
+}

@@ -1,0 +1,219 @@
+#include "engine/layout.h"
+
+#include "base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Something that needs room in the arena from one op to another, both included. */
+struct block {
+    int first, last;
+    size_t bytes, offset;
+};
+
+struct maker {
+    const struct graph *g;
+    struct backend *b;
+    struct block *blocks; /* one per tensor that does not share, one per workspace */
+    int n_blocks;
+    int *block_of;   /* by tensor number */
+    int *work_block; /* by op; -1: none */
+    int *order;      /* blocks, largest first */
+    int *placed;     /* blocks already placed, by rising offset */
+};
+
+static bool round_up(size_t *bytes)
+{
+    if (!size_add(bytes, *bytes, BACKEND_ALIGN - 1))
+        return false;
+    *bytes &= ~(size_t)(BACKEND_ALIGN - 1);
+    return true;
+}
+
+static int new_block(struct maker *m, int first, int last, size_t bytes)
+{
+    m->blocks[m->n_blocks] = (struct block){first, last, bytes, 0};
+    return m->n_blocks++;
+}
+
+/* The tensor whose place the op's result may take: read here for the last time, at the same spot
+ * and by the same thread that then writes the result; 0: none. */
+static int overwritten(const struct graph *g, int op)
+{
+    const struct graph_op *o = graph_op_view(g, op);
+    int candidate = 0;
+
+    if (o->kind == GRAPH_OP_CONV) {
+        const struct graph_conv *c = &o->u.conv;
+        candidate = c->residual;
+        if (candidate == c->in.x || candidate == c->in.x2)
+            return 0;
+    } else if (o->kind == GRAPH_OP_ACT) {
+        candidate = o->u.act.a;
+    }
+    if (!candidate)
+        return 0;
+    const struct graph_tensor *t = graph_tensor_view(g, candidate);
+    return t->role == GRAPH_VALUE && t->last_op == op ? candidate : 0;
+}
+
+static bool collect_blocks(struct maker *m, double *flops, struct error *err)
+{
+    int n_ops = graph_n_ops(m->g);
+
+    for (int t = 1; t <= graph_n_tensors(m->g); t++)
+        m->block_of[t] = -1;
+    for (int t = 1; t <= graph_n_tensors(m->g); t++) {
+        const struct graph_tensor *tensor = graph_tensor_view(m->g, t);
+        int last = tensor->role == GRAPH_OUTPUT ? n_ops : tensor->last_op;
+        int shared = tensor->first_op >= 0 ? overwritten(m->g, tensor->first_op) : 0;
+        size_t bytes;
+        if (!m->b->fn->tensor_bytes(m->b, tensor->shape, &bytes, err))
+            return false;
+        if (!round_up(&bytes))
+            return error_set(err, ERROR_LIMIT, "a tensor is too large");
+        /* Inputs stay to the end: they keep their values from run to run. */
+        if (tensor->role == GRAPH_INPUT)
+            last = n_ops;
+        if (shared && m->blocks[m->block_of[shared]].bytes >= bytes) {
+            m->block_of[t] = m->block_of[shared];
+            m->blocks[m->block_of[t]].last = last;
+        } else {
+            m->block_of[t] = new_block(m, tensor->first_op, last, bytes);
+        }
+    }
+    for (int op = 0; op < n_ops; op++) {
+        struct backend_needs needs = {0};
+        if (!m->b->fn->op_needs(m->b, m->g, op, &needs, err))
+            return false;
+        *flops += needs.flops;
+        if (!round_up(&needs.workspace_bytes))
+            return error_set(err, ERROR_LIMIT, "a workspace is too large");
+        m->work_block[op] =
+            needs.workspace_bytes ? new_block(m, op, op, needs.workspace_bytes) : -1;
+    }
+    return true;
+}
+
+static void sort_by_size(struct maker *m)
+{
+    /* Merge sort: stable, so that equal graphs get equal layouts everywhere. */
+    int *from = m->order, *to = m->placed;
+    for (int i = 0; i < m->n_blocks; i++)
+        from[i] = i;
+    for (int run = 1; run < m->n_blocks; run *= 2) {
+        for (int lo = 0; lo < m->n_blocks; lo += 2 * run) {
+            int mid = lo + run < m->n_blocks ? lo + run : m->n_blocks;
+            int hi = lo + 2 * run < m->n_blocks ? lo + 2 * run : m->n_blocks;
+            for (int a = lo, b = mid, k = lo; k < hi; k++) {
+                bool take_a = b >= hi || (a < mid && m->blocks[from[a]].bytes >=
+                                                         m->blocks[from[b]].bytes);
+                to[k] = take_a ? from[a++] : from[b++];
+            }
+        }
+        int *swap = from;
+        from = to;
+        to = swap;
+    }
+    m->order = from;
+    m->placed = to;
+}
+
+/* Lowest gap that holds the block among the placed ones alive at the same time; returns the arena's
+ * size so far. */
+static size_t place_all(struct maker *m)
+{
+    size_t arena = 0;
+
+    for (int i = 0; i < m->n_blocks; i++) {
+        struct block *block = &m->blocks[m->order[i]];
+        size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
+        for (int k = 0; k < i; k++) {
+            const struct block *other = &m->blocks[m->placed[k]];
+            if (other->last < block->first || other->first > block->last)
+                continue;
+            if (other->offset >= at && other->offset - at >= block->bytes &&
+                other->offset - at < best_gap) {
+                best = at;
+                best_gap = other->offset - at;
+            }
+            if (other->offset + other->bytes > at)
+                at = other->offset + other->bytes;
+        }
+        block->offset = best != SIZE_MAX ? best : at;
+        if (block->offset + block->bytes > arena)
+            arena = block->offset + block->bytes;
+
+        int k = i;
+        while (k > 0 && m->blocks[m->placed[k - 1]].offset > block->offset) {
+            m->placed[k] = m->placed[k - 1];
+            k--;
+        }
+        m->placed[k] = m->order[i];
+    }
+    return arena;
+}
+
+static bool total_is_sound(const struct maker *m, struct error *err)
+{
+    size_t sum = 0;
+    for (int i = 0; i < m->n_blocks; i++)
+        if (!size_add(&sum, sum, m->blocks[i].bytes))
+            return error_set(err, ERROR_LIMIT, "the network's tensors are too large together");
+    return true;
+}
+
+static void *new_array(size_t n, size_t item_bytes)
+{
+    return calloc(n ? n : 1, item_bytes);
+}
+
+bool layout_make(struct layout *out, const struct graph *g, struct backend *b, struct error *err)
+{
+    size_t n_tensors = (size_t)graph_n_tensors(g), n_ops = (size_t)graph_n_ops(g);
+    struct maker m = {.g = g, .b = b};
+    struct layout l = {0};
+    bool ok = false;
+
+    m.blocks = new_array(n_tensors + n_ops, sizeof *m.blocks);
+    m.block_of = new_array(n_tensors + 1, sizeof *m.block_of);
+    m.work_block = new_array(n_ops, sizeof *m.work_block);
+    m.order = new_array(n_tensors + n_ops, sizeof *m.order);
+    m.placed = new_array(n_tensors + n_ops, sizeof *m.placed);
+    l.tensor_offset = new_array(n_tensors + 1, sizeof *l.tensor_offset);
+    l.workspace_offset = new_array(n_ops, sizeof *l.workspace_offset);
+    if (!m.blocks || !m.block_of || !m.work_block || !m.order || !m.placed || !l.tensor_offset ||
+        !l.workspace_offset) {
+        error_set(err, ERROR_MEMORY, "no memory to lay out a network");
+        goto done;
+    }
+    if (!graph_check(g, err) || !collect_blocks(&m, &l.flops, err) || !total_is_sound(&m, err))
+        goto done;
+
+    sort_by_size(&m);
+    l.arena_bytes = place_all(&m);
+    for (size_t t = 1; t <= n_tensors; t++)
+        l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
+    for (size_t op = 0; op < n_ops; op++)
+        l.workspace_offset[op] = m.work_block[op] < 0 ? 0 : m.blocks[m.work_block[op]].offset;
+
+    *out = l;
+    l = (struct layout){0};
+    ok = true;
+
+done:
+    layout_clear(&l);
+    free(m.blocks);
+    free(m.block_of);
+    free(m.work_block);
+    free(m.order);
+    free(m.placed);
+    return ok;
+}
+
+void layout_clear(struct layout *l)
+{
+    free(l->tensor_offset);
+    free(l->workspace_offset);
+    *l = (struct layout){0};
+}
