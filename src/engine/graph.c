@@ -59,7 +59,8 @@ bool graph_check(const struct graph *g, struct error *err)
 }
 
 /* Makes room for number `*n + 1` of a growing array that starts at 1 or 0. */
-static bool make_room(struct graph *g, void **items, int *cap, int need, int limit, size_t item_bytes)
+static bool make_room(struct graph *g, void **items, int *cap, int need, int limit,
+                      size_t item_bytes)
 {
     if (failed(g))
         return false;
@@ -258,8 +259,8 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
     struct graph_shape in = source_shape(g, &op->in);
     bool geglu = op->act == GRAPH_ACT_GEGLU;
     bool fits = in.n && (op->kernel == 1 || op->kernel == 3) &&
-                (op->stride == 1 || op->stride == 2) && op->pad_before >= 0 &&
-                op->pad_before < 3 && op->pad_after >= 0 && op->pad_after < 3 &&
+                (op->stride == 1 || op->stride == 2) && op->pad_before >= 0 && op->pad_before < 3 &&
+                op->pad_after >= 0 && op->pad_after < 3 &&
                 in.h + op->pad_before + op->pad_after >= op->kernel &&
                 in.w + op->pad_before + op->pad_after >= op->kernel &&
                 (!geglu || (op->kernel == 1 && !op->channel_add)) && op->out_c > 0;
@@ -271,9 +272,8 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
         fits = weight_is(g, op->weight, rows, in.c, op->kernel) &&
                (!op->bias || weight_is(g, op->bias, rows, 1, 1)) &&
                (!op->residual || same_shape(g->tensors[op->residual].shape, out)) &&
-               (!op->channel_add ||
-                same_shape(g->tensors[op->channel_add].shape,
-                           (struct graph_shape){in.n, op->out_c, 1, 1}));
+               (!op->channel_add || same_shape(g->tensors[op->channel_add].shape,
+                                               (struct graph_shape){in.n, op->out_c, 1, 1}));
     }
     if (!fits) {
         graph_fail(g, "convolution with weight '%s' does not fit what it reads",

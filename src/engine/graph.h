@@ -1,8 +1,9 @@
-/* A network as a list of operations on tensors of known shape: built from sizes, executed nowhere here.
+/* A network as a list of operations on tensors of known shape: built from sizes, executed nowhere
+ * here.
  *
- * A network function (nn/) adds operations in the order they run.  The planner lays the graph out and
- * knows its bytes before a weight is read; a backend walks it.  Shapes are logical; element type and
- * physical order belong to the backend.
+ * A network function (nn/) adds operations in the order they run.  The planner lays the graph out
+ * and knows its bytes before a weight is read; a backend walks it.  Shapes are logical; element
+ * type and physical order belong to the backend.
  *
  * Tensors and weights are named by small numbers; 0 means none.  A failure (no memory, too many
  * operations, shapes that do not fit together) is sticky: build the whole graph, then ask
@@ -63,10 +64,10 @@ struct graph_conv {
     int weight; /* [out_c, in_c, kernel, kernel], or [out_c, in_c] for kernel 1 */
     int bias;   /* [out_c], or 0 */
     int64_t out_c;
-    int kernel; /* 1 or 3 */
-    int stride; /* 1 or 2 */
+    int kernel;                /* 1 or 3 */
+    int stride;                /* 1 or 2 */
     int pad_before, pad_after; /* zeros (after norm and silu) above/left and below/right */
-    int channel_add; /* [n, out_c, 1, 1], added to every place; 0: none */
+    int channel_add;           /* [n, out_c, 1, 1], added to every place; 0: none */
     enum graph_act act;
     int residual; /* same shape as the result, added last; 0: none */
 };

@@ -106,8 +106,8 @@ static void sort_by_size(struct maker *m)
             int mid = lo + run < m->n_blocks ? lo + run : m->n_blocks;
             int hi = lo + 2 * run < m->n_blocks ? lo + 2 * run : m->n_blocks;
             for (int a = lo, b = mid, k = lo; k < hi; k++) {
-                bool take_a = b >= hi || (a < mid && m->blocks[from[a]].bytes >=
-                                                         m->blocks[from[b]].bytes);
+                bool take_a =
+                    b >= hi || (a < mid && m->blocks[from[a]].bytes >= m->blocks[from[b]].bytes);
                 to[k] = take_a ? from[a++] : from[b++];
             }
         }

@@ -69,9 +69,8 @@ static bool bind_one(struct weight_view *out, const struct graph_weight *want,
                          have.file, have.name, b, a);
     }
     if (have.dtype != DTYPE_F32 && have.dtype != DTYPE_F16 && have.dtype != DTYPE_BF16)
-        return error_set(err, ERROR_CORRUPT,
-                         "%s: tensor '%s' is not float32, float16 or bfloat16", have.file,
-                         have.name);
+        return error_set(err, ERROR_CORRUPT, "%s: tensor '%s' is not float32, float16 or bfloat16",
+                         have.file, have.name);
     *out = (struct weight_view){have.bytes, have.dtype,
                                 (int64_t)(have.n_bytes / dtype_bytes(have.dtype))};
     return true;

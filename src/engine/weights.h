@@ -1,7 +1,8 @@
 /* Where each weight of a graph lives, and when.
  *
  * Binding checks every weight a graph names against the model's files: presence, element type and
- * shape.  Nothing is copied: weights stay in the mapped files, and the kernels read them as stored. */
+ * shape.  Nothing is copied: weights stay in the mapped files, and the kernels read them as stored.
+ */
 #ifndef ENGINE_WEIGHTS_H
 #define ENGINE_WEIGHTS_H
 
@@ -16,12 +17,13 @@ struct weight_view {
     int64_t count;
 };
 
-/* Binds every weight of g to the part's tensors.  Both are borrowed and must outlive *out, which the
- * caller owns.  Errors name the file, the tensor and what differs. */
+/* Binds every weight of g to the part's tensors.  Both are borrowed and must outlive *out, which
+ * the caller owns.  Errors name the file, the tensor and what differs. */
 bool weights_bind(struct weights **out, const struct graph *g, const struct model *m,
                   enum model_part part, struct error *err) MUST_CHECK;
 
-/* For tests and tools: weight i (from 1) is views[i - 1].  The array is copied, the bytes are not. */
+/* For tests and tools: weight i (from 1) is views[i - 1].  The array is copied, the bytes are not.
+ */
 bool weights_from_views(struct weights **out, const struct graph *g,
                         const struct weight_view *views, struct error *err) MUST_CHECK;
 

@@ -65,8 +65,8 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
 static bool arena_new(struct backend *b, void **arena, size_t bytes, struct error *err)
 {
     (void)b;
-    void *map = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                     -1, 0);
+    void *map =
+        mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED)
         return error_set(err, ERROR_MEMORY, "the system has no %zu bytes for an arena", bytes);
     *arena = map;

@@ -1,0 +1,327 @@
+/* Convolution and linear layers: see cpu_conv_plan.h for the idea. */
+#include "base/assert.h"
+#include "engine/cpu/cpu_conv_plan.h"
+#include "engine/cpu/cpu_conv_rows.h"
+#include "engine/cpu/cpu_ops.h"
+
+#include <string.h>
+
+struct conv_run {
+    struct cpu_conv_plan plan;
+    struct conv_rows rows;
+    struct weight_view weight;
+    const float *bias;        /* weight_rows numbers, or NULL */
+    const float *channel_add; /* n numbers a picture, or NULL */
+    const float *residual;
+    float *out;
+    unsigned char *workspace;
+};
+
+static unsigned char *shared(const struct conv_run *c)
+{
+    return c->workspace + c->plan.shared_at;
+}
+
+static unsigned char *thread_part(const struct conv_run *c, int thread, size_t at)
+{
+    return c->workspace + c->plan.thread_at + (size_t)thread * c->plan.thread_stride + at;
+}
+
+static size_t panel_bytes(const struct cpu_conv_plan *p, const struct conv_block *b)
+{
+    return (size_t)p->taps * (size_t)b->kc_pad * (size_t)p->k->nr * 4;
+}
+
+static size_t packed_block_bytes(const struct cpu_conv_plan *p)
+{
+    return p->shared_bytes / (size_t)p->n_blocks;
+}
+
+/* Packs one panel of nr columns; set 1 is GEGLU's second half. */
+static void pack_panel(const struct conv_run *c, const struct conv_block *b, int set, int panel,
+                       unsigned char *to)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    int column = panel * p->k->nr;
+    size_t stride = (size_t)(p->channels[0] + p->channels[1]) * (size_t)p->taps;
+    size_t first = (size_t)(set * p->n + column) * stride + (size_t)b->whole * (size_t)p->taps;
+    struct cpu_pack pack = {.to = to,
+                            .from = (const unsigned char *)c->weight.bytes +
+                                    first * dtype_bytes(c->weight.dtype),
+                            .dtype = c->weight.dtype,
+                            .stride = stride,
+                            .n = p->n - column < p->k->nr ? p->n - column : p->k->nr,
+                            .kc = b->kc,
+                            .kc_pad = b->kc_pad,
+                            .taps = p->taps};
+    p->k->pack_weights(&pack);
+}
+
+/* acc (+)= a region times the panels at b. */
+static void multiply(const struct conv_run *c, const struct conv_region *r,
+                     const struct conv_block *b, const void *a, size_t a_stride, const void *packed,
+                     int columns, float *acc, bool add)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    ptrdiff_t tap[CPU_KERNELS_MAX_TAPS];
+
+    for (int t = 0; t < p->taps; t++)
+        tap[t] = (ptrdiff_t)conv_plan_tap(p, r, t / p->kernel, t % p->kernel) * (ptrdiff_t)a_stride;
+    struct cpu_gemm g = {.acc = acc,
+                         .acc_stride = p->acc_stride,
+                         .a = a,
+                         .a_stride = a_stride,
+                         .tap = tap,
+                         .n_taps = p->taps,
+                         .b = packed,
+                         .m = (int)conv_plan_places(p, r),
+                         .n = columns,
+                         .kc_pad = b->kc_pad,
+                         .add = add};
+    p->k->gemm(&g);
+}
+
+/* Where a block's rows are read: in place, or prepared. */
+static const void *direct_rows(const struct conv_run *c, const struct conv_region *r,
+                               const struct conv_block *b, size_t *stride)
+{
+    int64_t channels = c->plan.channels[b->source];
+    *stride = (size_t)channels * 4;
+    return c->rows.source[b->source] + r->y * channels + b->c;
+}
+
+/* Writes one run of places that are neighbours in the output and belong to one picture. */
+static void finish_run(const struct conv_run *c, const float *acc, int64_t place, int64_t image,
+                       int64_t rows, int column, int columns, int gate_at)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    bool geglu = p->op->act == GRAPH_ACT_GEGLU;
+    float *out = c->out + place * p->n + column;
+    struct cpu_finish f = {
+        .out = out,
+        .out_stride = (size_t)p->n,
+        .acc = acc,
+        .acc_stride = p->acc_stride,
+        .gate = geglu ? acc + gate_at : NULL,
+        .bias = c->bias ? c->bias + column : NULL,
+        .gate_bias = geglu && c->bias ? c->bias + p->n + column : NULL,
+        .channel_add = c->channel_add ? c->channel_add + image * p->n + column : NULL,
+        .residual = c->residual ? c->residual + place * p->n + column : NULL,
+        .residual_stride = (size_t)p->n,
+        .rows = (int)rows,
+        .n = columns,
+        .act = p->op->act,
+    };
+    p->k->finish_rows(&f);
+}
+
+/* Writes columns [column, column + columns) of a region from its sums. */
+static void finish(const struct conv_run *c, const struct conv_region *r, const float *acc,
+                   int column, int columns, int gate_at)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+
+    if (p->flat) {
+        for (int64_t row = r->y; row < r->y + r->rows;) {
+            int64_t image = row / p->image_rows, stop = (image + 1) * p->image_rows;
+            if (!c->channel_add || stop > r->y + r->rows)
+                stop = r->y + r->rows;
+            finish_run(c, acc + (size_t)(row - r->y) * p->acc_stride, row, image, stop - row,
+                       column, columns, gate_at);
+            row = stop;
+        }
+        return;
+    }
+    for (int64_t i = 0; i < r->n_images; i++)
+        for (int64_t y = 0; y < r->rows; y++) {
+            int64_t at = i * conv_plan_image(p, r) + y * conv_plan_pitch(p, r);
+            int64_t image = r->image + i;
+            int64_t place = (image * p->oh + r->y + y) * p->ow + r->x;
+            finish_run(c, acc + (size_t)at * p->acc_stride, place, image, r->cols, column, columns,
+                       gate_at);
+        }
+}
+
+/* Panels of group `group`, and its columns. */
+static int group_panels(const struct cpu_conv_plan *p, int group)
+{
+    int left = p->n_panels - group * p->group_panels;
+    return left < p->group_panels ? left : p->group_panels;
+}
+
+static void finish_group(const struct conv_run *c, const struct conv_region *r, const float *acc,
+                         int group, int gate_at)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    int column = group * p->group_panels * p->k->nr;
+    int columns = group_panels(p, group) * p->k->nr;
+    finish(c, r, acc, column, p->n - column < columns ? p->n - column : columns, gate_at);
+}
+
+/* --- Many places: B is shared, a task is a region. --- */
+
+static void pack_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    const struct cpu_conv_plan *p = &c->plan;
+    int panels = p->n_panels * p->panel_sets;
+    struct conv_block b = cpu_conv_plan_block(p, task / panels);
+    int panel = task % panels;
+
+    (void)thread;
+    pack_panel(c, &b, panel / p->n_panels, panel % p->n_panels,
+               shared(c) + (size_t)(task / panels) * packed_block_bytes(p) +
+                   (size_t)panel * panel_bytes(p, &b));
+}
+
+static void region_group(const struct conv_run *c, const struct conv_region *r, int block,
+                         int group, const void *a, size_t a_stride, float *acc)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    struct conv_block b = cpu_conv_plan_block(p, block);
+    int columns = group_panels(p, group) * p->k->nr;
+
+    for (int set = 0; set < p->panel_sets; set++) {
+        int panel = set * p->n_panels + group * p->group_panels;
+        const unsigned char *packed =
+            shared(c) + (size_t)block * packed_block_bytes(p) + (size_t)panel * panel_bytes(p, &b);
+        multiply(c, r, &b, a, a_stride, packed, columns, acc + set * p->group_panels * p->k->nr,
+                 block > 0);
+    }
+}
+
+static void region_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    const struct cpu_conv_plan *p = &c->plan;
+    struct conv_region r = cpu_conv_plan_region(p, task);
+    float *acc = (float *)(void *)thread_part(c, thread, p->thread_acc);
+    /* With one block a group is finished at once and the next one reuses its place. */
+    size_t group_step = p->n_blocks == 1 ? 0 : (size_t)(p->group_panels * p->panel_sets * p->k->nr);
+    int gate_at = p->group_panels * p->k->nr;
+
+    for (int block = 0; block < p->n_blocks; block++) {
+        struct conv_block b = cpu_conv_plan_block(p, block);
+        size_t a_stride = (size_t)b.kc_pad * 4;
+        const void *a = thread_part(c, thread, p->thread_a);
+        if (p->direct_a)
+            a = direct_rows(c, &r, &b, &a_stride);
+        else
+            cpu_conv_rows_prepare(&c->rows, &r, &b, thread_part(c, thread, p->thread_a), 0,
+                                  p->flat ? r.rows : cpu_conv_rows_count(p, &r));
+        for (int group = 0; group < p->n_groups; group++) {
+            float *at = acc + (size_t)group * group_step;
+            region_group(c, &r, block, group, a, a_stride, at);
+            if (block == p->n_blocks - 1)
+                finish_group(c, &r, at, group, gate_at);
+        }
+    }
+}
+
+/* --- Many weights: A is shared, a task is a group of columns. --- */
+
+enum { PREPARE_ROWS = 16 };
+
+static int prepare_tasks_per_block(const struct cpu_conv_plan *p)
+{
+    struct conv_region r = cpu_conv_plan_everything(p);
+    return (int)((cpu_conv_rows_count(p, &r) + PREPARE_ROWS - 1) / PREPARE_ROWS);
+}
+
+static void prepare_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    const struct cpu_conv_plan *p = &c->plan;
+    struct conv_region r = cpu_conv_plan_everything(p);
+    int per_block = prepare_tasks_per_block(p);
+    struct conv_block b = cpu_conv_plan_block(p, task / per_block);
+    int64_t first = (int64_t)(task % per_block) * PREPARE_ROWS;
+    int64_t left = cpu_conv_rows_count(p, &r) - first;
+
+    (void)thread;
+    cpu_conv_rows_prepare(&c->rows, &r, &b,
+                          shared(c) + (size_t)(task / per_block) * packed_block_bytes(p), first,
+                          left < PREPARE_ROWS ? left : PREPARE_ROWS);
+}
+
+static void columns_task(void *ctx, int group, int thread)
+{
+    const struct conv_run *c = ctx;
+    const struct cpu_conv_plan *p = &c->plan;
+    struct conv_region r = cpu_conv_plan_everything(p);
+    float *acc = (float *)(void *)thread_part(c, thread, p->thread_acc);
+    unsigned char *packed = thread_part(c, thread, p->thread_b);
+    int panels = group_panels(p, group), gate_at = p->group_panels * p->k->nr;
+
+    for (int block = 0; block < p->n_blocks; block++) {
+        struct conv_block b = cpu_conv_plan_block(p, block);
+        size_t a_stride = (size_t)b.kc_pad * 4;
+        const void *a = shared(c) + (size_t)block * packed_block_bytes(p);
+        if (p->direct_a)
+            a = direct_rows(c, &r, &b, &a_stride);
+        for (int set = 0; set < p->panel_sets; set++) {
+            for (int i = 0; i < panels; i++)
+                pack_panel(c, &b, set, group * p->group_panels + i,
+                           packed + (size_t)i * panel_bytes(p, &b));
+            multiply(c, &r, &b, a, a_stride, packed, panels * p->k->nr, acc + set * gate_at,
+                     block > 0);
+        }
+    }
+    finish_group(c, &r, acc, group, gate_at);
+}
+
+/* --- The op. --- */
+
+static bool needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_threads,
+                  const struct graph *g, int op, struct error *err)
+{
+    struct cpu_conv_plan p;
+    if (!cpu_conv_plan_make(&p, k, n_threads, g, op, err))
+        return false;
+    *workspace_bytes = p.workspace_bytes;
+    return true;
+}
+
+static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
+{
+    const struct graph_conv *o = c->plan.op;
+
+    c->workspace = ctx->workspace;
+    c->weight = *weights_find(ctx->weights, o->weight);
+    c->out = ctx->tensors[graph_op_view(ctx->graph, op)->out];
+    c->rows = (struct conv_rows){
+        .plan = &c->plan,
+        .source = {ctx->tensors[o->in.x], o->in.x2 ? ctx->tensors[o->in.x2] : NULL},
+        .affine = o->in.affine ? ctx->tensors[o->in.affine] : NULL};
+    c->channel_add = o->channel_add ? ctx->tensors[o->channel_add] : NULL;
+    c->residual = o->residual ? ctx->tensors[o->residual] : NULL;
+    if (o->bias) {
+        const struct weight_view *bias = weights_find(ctx->weights, o->bias);
+        float *to = (float *)(void *)(ctx->workspace + c->plan.bias_at);
+        ctx->kernels->to_f32(to, bias->bytes, bias->dtype, (size_t)c->plan.weight_rows);
+        c->bias = to;
+    }
+}
+
+static void run(const struct cpu_context *ctx, int op)
+{
+    struct conv_run c = {0};
+    struct error err = {0};
+    int n_threads = cpu_pool_threads(ctx->pool);
+    bool planned = cpu_conv_plan_make(&c.plan, ctx->kernels, n_threads, ctx->graph, op, &err);
+    ASSERT(planned); /* the layout asked the same question */
+
+    bind(&c, ctx, op);
+    if (!c.plan.share_a) {
+        cpu_pool_run(ctx->pool, pack_task, &c,
+                     c.plan.n_blocks * c.plan.n_panels * c.plan.panel_sets);
+        cpu_pool_run(ctx->pool, region_task, &c, cpu_conv_plan_n_regions(&c.plan));
+        return;
+    }
+    if (!c.plan.direct_a)
+        cpu_pool_run(ctx->pool, prepare_task, &c,
+                     c.plan.n_blocks * prepare_tasks_per_block(&c.plan));
+    cpu_pool_run(ctx->pool, columns_task, &c, c.plan.n_groups);
+}
+
+const struct cpu_op cpu_conv_op = {needs, run};

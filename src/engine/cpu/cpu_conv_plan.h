@@ -1,0 +1,112 @@
+/* How a convolution (or linear layer) is cut into blocks.  Internal to cpu_conv*.c.
+ *
+ * The product has M places (rows of A), K = channels x taps, N output channels.  A region of places
+ * is prepared as a padded picture, laid out so that every place's neighbours lie at the same
+ * distance: tap (dy, dx) is an offset, and the whole region is one plain product per tap.  The
+ * price is a few useless places at the right edge.  With stride s the picture is split into s*s
+ * phases for the same reason (see conv_plan_tap).
+ *
+ * Two ways, whichever needs less shared scratch:
+ *   many places:  all of B is packed once, shared; a task is a region, prepared by its thread;
+ *   many weights: all of A is prepared once, shared; a task is a group of columns, packed by its
+ *                 thread.
+ * Block sizes along K depend on the shape alone, so the order of additions does too. */
+#ifndef ENGINE_CPU_CPU_CONV_PLAN_H
+#define ENGINE_CPU_CPU_CONV_PLAN_H
+
+#include "engine/cpu/cpu_ops.h"
+
+/* A rectangle of output places, of one picture or of several whole ones. */
+struct conv_region {
+    int64_t image, n_images;
+    int64_t y, rows;
+    int64_t x, cols;
+};
+
+/* Channels [c, c + kc) of source tensor 0 or 1. */
+struct conv_block {
+    int source;
+    int c;     /* within the source */
+    int whole; /* within the joined channels */
+    int kc, kc_pad;
+};
+
+struct cpu_conv_plan {
+    const struct graph_conv *op;
+    const struct cpu_kernels *k;
+    int n_threads;
+
+    /* Shapes.  A kernel of 1 that changes no size sees one picture of width 1. */
+    bool flat;
+    int64_t images, image_rows; /* image_rows: places of one real picture, for flat ones */
+    int64_t h, w;               /* stored picture */
+    int64_t eh, ew;             /* after enlarging */
+    int64_t oh, ow;
+    int channels[2];
+    int n, weight_rows; /* output channels; rows of the weight (twice n for GEGLU) */
+    int kernel, stride, pad, taps;
+    int edge; /* (kernel - 1) / stride: places a region's rows are longer than its columns */
+
+    /* Blocks along K. */
+    int kc, n_blocks, kc_pad_max;
+
+    /* Blocks along N: panels of nr columns, groups of panels. */
+    int n_panels;     /* of n columns; GEGLU has as many again */
+    int panel_sets;   /* 2 for GEGLU */
+    int group_panels; /* panels of a group */
+    int n_groups;
+
+    bool share_a;  /* the second way */
+    bool direct_a; /* rows are read where they lie */
+    int64_t region_rows, region_cols;
+    int64_t n_regions_y, n_regions_x;
+
+    /* Scratch, in bytes; offsets from the workspace's start. */
+    size_t shared_bytes;
+    size_t bias_at, shared_at, thread_at, thread_stride;
+    size_t thread_a, thread_b, thread_acc; /* within a thread's part */
+    size_t acc_stride;                     /* floats */
+    size_t workspace_bytes;
+};
+
+/* Fails when a size overflows. */
+bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,
+                        const struct graph *g, int op, struct error *err) MUST_CHECK;
+
+struct conv_block cpu_conv_plan_block(const struct cpu_conv_plan *p, int i);
+struct conv_region cpu_conv_plan_region(const struct cpu_conv_plan *p, int task);
+int cpu_conv_plan_n_regions(const struct cpu_conv_plan *p);
+struct conv_region cpu_conv_plan_everything(const struct cpu_conv_plan *p);
+
+/* Of a prepared region, in places: the length of a row, of one picture's phase, of all pictures'
+ * phase, and the places the product runs over. */
+static inline int64_t conv_plan_pitch(const struct cpu_conv_plan *p, const struct conv_region *r)
+{
+    return r->cols + p->edge;
+}
+
+static inline int64_t conv_plan_image(const struct cpu_conv_plan *p, const struct conv_region *r)
+{
+    return (r->rows + p->edge) * conv_plan_pitch(p, r);
+}
+
+static inline int64_t conv_plan_phase(const struct cpu_conv_plan *p, const struct conv_region *r)
+{
+    return r->n_images * conv_plan_image(p, r);
+}
+
+static inline int64_t conv_plan_places(const struct cpu_conv_plan *p, const struct conv_region *r)
+{
+    return (r->n_images - 1) * conv_plan_image(p, r) + (r->rows - 1) * conv_plan_pitch(p, r) +
+           r->cols;
+}
+
+/* Offset of tap (dy, dx) from a place, in places. */
+static inline int64_t conv_plan_tap(const struct cpu_conv_plan *p, const struct conv_region *r,
+                                    int dy, int dx)
+{
+    int phase = dy % p->stride * p->stride + dx % p->stride;
+    return phase * conv_plan_phase(p, r) + dy / p->stride * conv_plan_pitch(p, r) + dx / p->stride;
+}
+
+#endif
