@@ -40,6 +40,7 @@ struct backend; /* a device and its threads */
 struct backend_functions {
     const char *name; /* "cpu" */
     bool unified;     /* weights are read where they are mapped; giving back means dropping pages */
+    size_t arena_granule; /* arenas are taken in multiples of this: a power of two */
 
     bool (*tensor_bytes)(struct backend *b, struct graph_shape shape, size_t *bytes,
                          struct error *err);
@@ -48,6 +49,8 @@ struct backend_functions {
 
     bool (*arena_new)(struct backend *b, void **arena, size_t bytes, struct error *err);
     void (*arena_free)(struct backend *b, void *arena, size_t bytes);
+    /* Gives the arena's memory back but keeps its place; what it held is lost. */
+    void (*arena_idle)(struct backend *b, void *arena, size_t bytes);
 
     bool (*prepare)(struct backend *b, void **prepared, const struct backend_binding *binding,
                     struct error *err);

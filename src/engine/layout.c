@@ -191,7 +191,8 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
         goto done;
 
     sort_by_size(&m);
-    l.arena_bytes = place_all(&m);
+    size_t granule = b->fn->arena_granule;
+    l.arena_bytes = (place_all(&m) + granule - 1) & ~(granule - 1);
     for (size_t t = 1; t <= n_tensors; t++)
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
     for (size_t op = 0; op < n_ops; op++)

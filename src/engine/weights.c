@@ -12,9 +12,11 @@
 struct weights {
     struct weight_view *views; /* by number - 1 */
     int n;
-    size_t bytes;
+    size_t bytes, resident_bytes;
     bool mapped; /* views lie in mapped files, whose pages can be given back */
 };
+
+static bool count_pages(struct weights *w, struct error *err);
 
 static struct weights *new_weights(const struct graph *g, struct error *err)
 {
@@ -92,6 +94,10 @@ bool weights_bind(struct weights **out, const struct graph *g, const struct mode
         }
         w->bytes += (size_t)w->views[i].count * dtype_bytes(w->views[i].dtype);
     }
+    if (!count_pages(w, err)) {
+        weights_free(w);
+        return false;
+    }
     *out = w;
     return true;
 }
@@ -140,17 +146,37 @@ static struct page_range pages_of(const struct weight_view *v, uintptr_t page)
     return (struct page_range){at & ~(page - 1), (at + bytes + page - 1) & ~(page - 1)};
 }
 
+static int by_address(const void *a, const void *b)
+{
+    const struct page_range *x = a, *y = b;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
 size_t weights_resident_bytes(const struct weights *w)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = 0;
+    return w->resident_bytes;
+}
 
-    /* Neighbours share a page; a page too many per tensor at most. */
+/* Neighbours share pages: counts each page once. */
+static bool count_pages(struct weights *w, struct error *err)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = 0;
+    struct page_range *ranges = calloc(w->n ? (size_t)w->n : 1, sizeof *ranges);
+
+    if (!ranges)
+        return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
+    for (int i = 0; i < w->n; i++)
+        ranges[i] = pages_of(&w->views[i], page);
+    qsort(ranges, (size_t)w->n, sizeof *ranges, by_address);
     for (int i = 0; i < w->n; i++) {
-        struct page_range r = pages_of(&w->views[i], page);
-        bytes += r.end - r.first;
+        uintptr_t from = ranges[i].first > end ? ranges[i].first : end;
+        if (ranges[i].end > from) {
+            w->resident_bytes += ranges[i].end - from;
+            end = ranges[i].end;
+        }
     }
-    return bytes;
+    free(ranges);
+    return true;
 }
 
 void weights_drop(struct weights *w)

@@ -4,6 +4,7 @@
 #include "base/thread.h"
 #include "engine/cpu/cpu_ops.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,22 +62,55 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
                                op, err);
 }
 
-/* Anonymous pages, so that giving the arena back gives the memory back at once. */
+enum { HUGE_PAGE_BYTES = 2 << 20 };
+
+static size_t whole_pages(size_t bytes)
+{
+    size_t rounded = (bytes + HUGE_PAGE_BYTES - 1) & ~(size_t)(HUGE_PAGE_BYTES - 1);
+    return rounded ? rounded : HUGE_PAGE_BYTES;
+}
+
+/* Anonymous pages, so that giving the arena back gives the memory back at once; huge ones where the
+ * system has them, which spares the kernels most of their address translation. */
 static bool arena_new(struct backend *b, void **arena, size_t bytes, struct error *err)
 {
     (void)b;
-    void *map =
-        mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (bytes > SIZE_MAX / 2)
+        return error_set(err, ERROR_LIMIT, "an arena of %zu bytes is too large", bytes);
+    size_t size = whole_pages(bytes), reserve = size + HUGE_PAGE_BYTES;
+    unsigned char *map =
+        mmap(NULL, reserve, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED)
         return error_set(err, ERROR_MEMORY, "the system has no %zu bytes for an arena", bytes);
-    *arena = map;
+
+    size_t skip =
+        (HUGE_PAGE_BYTES - ((uintptr_t)map & (HUGE_PAGE_BYTES - 1))) & (HUGE_PAGE_BYTES - 1);
+    if (skip)
+        munmap(map, skip);
+    if (reserve - skip - size)
+        munmap(map + skip + size, reserve - skip - size);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(map + skip, size, MADV_HUGEPAGE);
+#endif
+    *arena = map + skip;
     return true;
 }
 
 static void arena_free(struct backend *b, void *arena, size_t bytes)
 {
     (void)b;
-    munmap(arena, bytes ? bytes : 1);
+    munmap(arena, whole_pages(bytes));
+}
+
+static void arena_idle(struct backend *b, void *arena, size_t bytes)
+{
+    (void)b;
+#ifdef __APPLE__
+    /* MADV_FREE alone leaves the pages in the resident size until others want them. */
+    (void)madvise(arena, whole_pages(bytes), MADV_FREE);
+#else
+    (void)madvise(arena, whole_pages(bytes), MADV_DONTNEED);
+#endif
 }
 
 static bool prepare(struct backend *b, void **out, const struct backend_binding *binding,
@@ -177,10 +211,12 @@ static void close_backend(struct backend *b)
 static const struct backend_functions functions = {
     .name = "cpu",
     .unified = true,
+    .arena_granule = HUGE_PAGE_BYTES,
     .tensor_bytes = tensor_bytes,
     .op_needs = op_needs,
     .arena_new = arena_new,
     .arena_free = arena_free,
+    .arena_idle = arena_idle,
     .prepare = prepare,
     .release = release,
     .run = run,

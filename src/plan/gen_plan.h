@@ -1,0 +1,52 @@
+/* What a request will take before it runs: networks laid out, bytes by phase, and the peak.
+ *
+ * Made from the request, the model's file headers and the device; no weight is read.  It owns the
+ * networks, so that what was planned is what runs. */
+#ifndef PLAN_GEN_PLAN_H
+#define PLAN_GEN_PLAN_H
+
+#include "plan/network.h"
+#include "request/gen_request.h"
+
+enum plan_phase {
+    PLAN_TEXT_ENCODE,
+    PLAN_VAE_ENCODE,
+    PLAN_DENOISE,
+    PLAN_VAE_DECODE,
+    PLAN_IMAGE_ENCODE,
+    PLAN_PHASES
+};
+
+struct plan_phase_need {
+    bool used;
+    size_t weights_bytes; /* resident while the phase runs */
+    size_t arena_bytes;
+    size_t
+        host_bytes; /* latents, contexts, pixels of this phase and those kept from earlier ones */
+    double flops;   /* whole phase */
+};
+
+struct gen_plan {
+    int latent_w, latent_h;
+    int batch;                                           /* pictures */
+    int unet_batch;                                      /* with guidance twice as many */
+    int model_calls;                                     /* of the UNet, an estimate for progress */
+    struct network text, vae_encoder, unet, vae_decoder; /* zeroes where not used */
+    struct plan_phase_need phase[PLAN_PHASES];
+    size_t arena_bytes; /* largest of the phases: one arena serves them all */
+    size_t base_bytes;  /* the process before the run */
+    size_t peak_bytes;  /* planned peak of resident memory */
+    enum plan_phase peak_phase;
+};
+
+/* base_bytes: resident memory of the process now.  The model and the backend are borrowed and must
+ * outlive the plan.  On true the caller owns *out. */
+bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
+                   struct backend *b, size_t base_bytes, struct error *err) MUST_CHECK;
+
+/* Accepts zeroes. */
+void gen_plan_clear(struct gen_plan *p);
+
+const char *gen_plan_phase_name(enum plan_phase phase); /* "text encode", ... */
+
+#endif

@@ -1,0 +1,110 @@
+#include "plan/network.h"
+
+#include "nn/clip.h"
+#include "nn/vae.h"
+
+enum { PAGE_BYTES = 4096 };
+
+static bool begin(struct network *n, struct error *err)
+{
+    *n = (struct network){.graph = graph_new()};
+    return n->graph || error_set(err, ERROR_MEMORY, "no memory for a network");
+}
+
+/* Finds the weights and lays the graph out. */
+static bool finish(struct network *n, const struct model *m, enum model_part part,
+                   struct backend *b, struct error *err)
+{
+    graph_output(n->graph, n->out);
+    if (!weights_bind(&n->weights, n->graph, m, part, err) ||
+        !exec_new(&n->exec, n->graph, b, n->weights, err)) {
+        network_clear(n);
+        return false;
+    }
+    n->resident_bytes = weights_resident_bytes(n->weights);
+    n->arena_bytes = exec_arena_bytes(n->exec);
+    n->flops = exec_flops(n->exec);
+    return true;
+}
+
+static bool has_part(const struct model *m, enum model_part part, struct error *err)
+{
+    if (model_view(m)->has_part[part])
+        return true;
+    return error_set(err, ERROR_CORRUPT, "%s: the model has no %s", model_view(m)->path,
+                     model_part_name(part));
+}
+
+bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
+                          int clip_skip, struct error *err)
+{
+    const struct clip_config *c = &model_view(m)->clip[0];
+
+    if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, err))
+        return false;
+    out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
+    out->out = clip_build(out->graph, c, out->ids, clip_skip, true);
+    if (!finish(out, m, MODEL_TEXT_ENCODER, b, err))
+        return false;
+
+    /* Of the token table only the rows of the prompts' words are touched: a page each at most. */
+    size_t table = (size_t)c->vocab_size * (size_t)c->width * 2;
+    size_t touched = (size_t)n * (size_t)c->max_positions * 2 * PAGE_BYTES;
+    if (touched < table && table < out->resident_bytes)
+        out->resident_bytes -= table - touched;
+    return true;
+}
+
+bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
+                  int latent_h, int latent_w, struct error *err)
+{
+    const struct model_info *info = model_view(m);
+    const struct unet_config *c = &info->unet;
+
+    if (!has_part(m, MODEL_UNET, err) || !begin(out, err))
+        return false;
+    struct graph *g = out->graph;
+    out->unet.sample = graph_input(g, (struct graph_shape){n, c->in_channels, latent_h, latent_w});
+    out->unet.timestep = graph_input(g, (struct graph_shape){n, c->channels[0], 1, 1});
+    out->unet.context = graph_input(
+        g, (struct graph_shape){n, c->cross_attention_dim, 1, info->clip[0].max_positions});
+    if (c->addition_input_dim)
+        out->unet.added = graph_input(g, (struct graph_shape){n, c->addition_input_dim, 1, 1});
+    out->out = unet_build(g, c, &out->unet);
+    return finish(out, m, MODEL_UNET, b, err);
+}
+
+bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
+                         int latent_h, int latent_w, struct error *err)
+{
+    const struct vae_config *c = &model_view(m)->vae;
+
+    if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
+        return false;
+    out->in =
+        graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
+    out->out = vae_build_decode(out->graph, c, out->in);
+    return finish(out, m, MODEL_VAE, b, err);
+}
+
+bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
+                         int latent_h, int latent_w, struct error *err)
+{
+    const struct vae_config *c = &model_view(m)->vae;
+    int64_t scale = vae_scale(c);
+
+    if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
+        return false;
+    out->in = graph_input(
+        out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});
+    out->out = vae_build_encode(out->graph, c, out->in);
+    return finish(out, m, MODEL_VAE, b, err);
+}
+
+void network_clear(struct network *n)
+{
+    exec_free(n->exec);
+    weights_free(n->weights);
+    graph_free(n->graph);
+    *n = (struct network){0};
+}

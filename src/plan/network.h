@@ -1,0 +1,37 @@
+/* One network of a model, as a graph laid out for a device, with its weights found: everything a
+ * plan measures and a run walks.  Nothing large is allocated until network_start. */
+#ifndef PLAN_NETWORK_H
+#define PLAN_NETWORK_H
+
+#include "engine/exec.h"
+#include "model/model.h"
+#include "nn/unet.h"
+
+struct network {
+    struct graph *graph;
+    struct weights *weights;
+    struct exec *exec;
+    int ids;                 /* text encoder: [n, 1, 1, tokens] */
+    struct unet_inputs unet; /* UNet */
+    int in;                  /* VAE: latent or picture */
+    int out;
+    size_t resident_bytes; /* weights in memory while it runs */
+    size_t arena_bytes;
+    double flops; /* one run */
+};
+
+/* Makers.  The model and the backend are borrowed and must outlive the network.  On true the caller
+ * owns *out and ends it with network_clear; a failure leaves nothing. */
+bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
+                          int clip_skip, struct error *err) MUST_CHECK;
+bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
+                  int latent_h, int latent_w, struct error *err) MUST_CHECK;
+bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
+                         int latent_h, int latent_w, struct error *err) MUST_CHECK;
+bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
+                         int latent_h, int latent_w, struct error *err) MUST_CHECK;
+
+/* Accepts zeroes. */
+void network_clear(struct network *n);
+
+#endif

@@ -1,0 +1,55 @@
+/* What to make: one value for the command line and every wire format, checked once.
+ *
+ * Whole after gen_request_check returned true, and const from then on. */
+#ifndef REQUEST_GEN_REQUEST_H
+#define REQUEST_GEN_REQUEST_H
+
+#include "base/error.h"
+#include "sampler/rng.h"
+#include "sampler/sampler.h"
+#include "sampler/schedule.h"
+
+#include <stdint.h>
+
+enum gen_mode { GEN_TXT2IMG, GEN_IMG2IMG };
+
+struct gen_request {
+    enum gen_mode mode;
+    const char *prompt;          /* UTF-8, borrowed, not NULL */
+    const char *negative_prompt; /* likewise */
+    int width, height;           /* pixels; multiples of 8 */
+    int batch_size;              /* pictures; picture i has seed + i */
+    int steps;
+    double cfg_scale; /* 1 turns guidance off and halves the work */
+    const struct sampler *sampler;
+    const struct schedule *schedule; /* never Automatic after gen_request_check */
+    uint64_t seed;
+    enum rng_kind rng;
+    int clip_skip;             /* 1: the last layer */
+    double denoising_strength; /* img2img: 0 keeps the input, 1 forgets it */
+};
+
+/* Largest of everything; the smallest sizes are fixed. */
+struct gen_limits {
+    int max_side;       /* pixels */
+    int64_t max_pixels; /* of one picture */
+    int max_steps;
+    int max_batch;
+    size_t max_prompt_bytes;
+    int max_clip_skip;
+    double max_cfg_scale;
+};
+
+/* txt2img, 512x512, 20 steps of Euler a, guidance 7, seed 1, rng cpu. */
+struct gen_request gen_request_defaults(void);
+
+struct gen_limits gen_request_default_limits(void);
+
+/* Checks every field; resolves the Automatic schedule.  ERROR_INVALID names the field, its value
+ * and what is allowed. */
+bool gen_request_check(struct gen_request *r, const struct gen_limits *limits,
+                       struct error *err) MUST_CHECK;
+
+const char *gen_request_mode_name(enum gen_mode mode); /* "txt2img", "img2img" */
+
+#endif
