@@ -26,6 +26,8 @@ struct model_tensor {
     enum dtype dtype;
     int n_dims;
     int64_t dims[MODEL_MAX_DIMS];
+    bool transposed; /* OpenCLIP's text_projection: [width, projection], the transpose of diffusers'
+                      */
 };
 
 struct model_info {

@@ -1,6 +1,7 @@
 /* What the networks of a model look like: numbers only, checked against limits, no weights.
  *
- * Filled from config.json files (model_config_json.c) or from tensor shapes (model_config_shapes.c). */
+ * Filled from config.json files (model_config_json.c) or from tensor shapes
+ * (model_config_shapes.c). */
 #ifndef MODEL_MODEL_CONFIG_H
 #define MODEL_MODEL_CONFIG_H
 
@@ -28,9 +29,10 @@ struct clip_config {
 struct unet_config {
     int in_channels, out_channels;
     int n_levels;
-    int channels[MODEL_MAX_LEVELS];           /* width of each level */
-    int layers_per_block;                     /* residual blocks per down level; up levels have one more */
-    int transformer_layers[MODEL_MAX_LEVELS]; /* depth of each transformer; 0: level has no attention */
+    int channels[MODEL_MAX_LEVELS]; /* width of each level */
+    int layers_per_block;           /* residual blocks per down level; up levels have one more */
+    int transformer_layers[MODEL_MAX_LEVELS]; /* depth of each transformer; 0: level has no
+                                                 attention */
     int mid_transformer_layers;
     int heads[MODEL_MAX_LEVELS]; /* number of attention heads (not their width) */
     int mid_heads;
@@ -41,8 +43,8 @@ struct unet_config {
     bool flip_sin_to_cos;
     int freq_shift;
     /* SDXL's "text_time" conditioning; zero elsewhere. */
-    int addition_time_dim;       /* width of the embedding of each of the time ids */
-    int addition_input_dim;      /* columns of add_embedding.linear_1 */
+    int addition_time_dim;  /* width of the embedding of each of the time ids */
+    int addition_input_dim; /* columns of add_embedding.linear_1 */
 };
 
 /* AutoencoderKL. */
@@ -63,8 +65,8 @@ struct schedule_config {
     float beta_start, beta_end;
     bool scaled_linear; /* betas linear in their square root; otherwise linear */
     enum model_prediction prediction;
-    bool zero_snr;       /* rescale_betas_zero_snr */
-    int steps_offset;    /* of diffusers' "leading" spacing */
+    bool zero_snr;    /* rescale_betas_zero_snr */
+    int steps_offset; /* of diffusers' "leading" spacing */
 };
 
 #endif
