@@ -1,0 +1,316 @@
+/* Convolutions and linear layers against a plain loop in double precision. */
+#include "base/test.h"
+#include "engine/cpu/cpu_backend.h"
+#include "engine/cpu/cpu_kernels.h"
+#include "engine/exec.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    const char *why;
+    int n, c, c2, h, w, out_c, kernel, stride, before, after;
+    bool affine, silu, enlarge;
+    int enlarge_h, enlarge_w;
+    bool bias, channel_add, residual;
+    enum graph_act act;
+    enum dtype dtype;
+};
+
+static const struct row rows[] = {
+    {"linear", .n = 1, .c = 40, .h = 1, .w = 77, .out_c = 50, .kernel = 1, .stride = 1,
+     .bias = true},
+    {"one row", .n = 2, .c = 320, .h = 1, .w = 1, .out_c = 130, .kernel = 1, .stride = 1,
+     .bias = true, .act = GRAPH_ACT_SILU, .dtype = DTYPE_F16},
+    {"many rows, few weights", .n = 2, .c = 48, .h = 20, .w = 30, .out_c = 40, .kernel = 1,
+     .stride = 1, .affine = true, .residual = true, .dtype = DTYPE_BF16},
+    {"long k", .n = 1, .c = 1300, .h = 1, .w = 600, .out_c = 33, .kernel = 1, .stride = 1,
+     .bias = true, .residual = true, .dtype = DTYPE_F16},
+    {"geglu, few rows", .n = 1, .c = 64, .h = 1, .w = 9, .out_c = 100, .kernel = 1, .stride = 1,
+     .bias = true, .act = GRAPH_ACT_GEGLU, .dtype = DTYPE_F16},
+    {"geglu, many rows", .n = 2, .c = 24, .h = 16, .w = 40, .out_c = 100, .kernel = 1, .stride = 1,
+     .bias = true, .act = GRAPH_ACT_GEGLU},
+    {"quick gelu", .n = 1, .c = 30, .h = 1, .w = 5, .out_c = 20, .kernel = 1, .stride = 1,
+     .bias = true, .act = GRAPH_ACT_QUICK_GELU},
+    {"conv, many weights", .n = 2, .c = 70, .h = 5, .w = 7, .out_c = 90, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .affine = true, .silu = true, .bias = true, .channel_add = true,
+     .residual = true, .dtype = DTYPE_F16},
+    {"conv, many places", .n = 2, .c = 12, .h = 33, .w = 35, .out_c = 20, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .affine = true, .silu = true, .bias = true, .channel_add = true,
+     .residual = true},
+    {"wide picture", .n = 1, .c = 3, .h = 9, .w = 300, .out_c = 17, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .bias = true},
+    {"joined sources", .n = 2, .c = 20, .c2 = 37, .h = 9, .w = 11, .out_c = 24, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .affine = true, .silu = true, .bias = true,
+     .dtype = DTYPE_F16},
+    {"joined sources, linear", .n = 2, .c = 130, .c2 = 70, .h = 4, .w = 11, .out_c = 300,
+     .kernel = 1, .stride = 1, .bias = true},
+    {"stride 2", .n = 2, .c = 20, .h = 9, .w = 12, .out_c = 24, .kernel = 3, .stride = 2,
+     .before = 1, .after = 1, .bias = true},
+    {"stride 2, many places", .n = 1, .c = 5, .h = 64, .w = 131, .out_c = 9, .kernel = 3,
+     .stride = 2, .before = 1, .after = 1, .bias = true, .dtype = DTYPE_F16},
+    {"stride 2, padded after only", .n = 1, .c = 16, .h = 10, .w = 14, .out_c = 24, .kernel = 3,
+     .stride = 2, .before = 0, .after = 1, .bias = true},
+    {"enlarged", .n = 2, .c = 20, .h = 5, .w = 6, .out_c = 24, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .enlarge = true, .bias = true},
+    {"enlarged, many places", .n = 1, .c = 8, .h = 40, .w = 70, .out_c = 8, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .enlarge = true, .affine = true, .silu = true},
+    {"enlarged to an odd size", .n = 1, .c = 20, .h = 5, .w = 6, .out_c = 24, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .enlarge = true, .enlarge_h = 9, .enlarge_w = 11,
+     .bias = true},
+    {"one place", .n = 1, .c = 20, .h = 1, .w = 1, .out_c = 24, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .bias = true},
+};
+
+static uint32_t seed = 1;
+
+static float next_number(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+
+static float *new_numbers(size_t n)
+{
+    float *x = calloc(n ? n : 1, sizeof *x);
+    for (size_t i = 0; x && i < n; i++)
+        x[i] = next_number();
+    return x;
+}
+
+/* Stores numbers as dtype and writes back what was stored. */
+static void *new_weight(float *x, size_t n, enum dtype dtype)
+{
+    unsigned char *bytes = malloc(n * dtype_bytes(dtype) + 1);
+    for (size_t i = 0; bytes && i < n; i++) {
+        uint16_t half = dtype == DTYPE_F16 ? dtype_f16_from_f32(x[i]) : dtype_bf16_from_f32(x[i]);
+        if (dtype != DTYPE_F32)
+            x[i] = dtype == DTYPE_F16 ? dtype_f32_from_f16(half) : dtype_f32_from_bf16(half);
+        if (dtype == DTYPE_F32)
+            memcpy(bytes + 1 + 4 * i, &x[i], 4);
+        else
+            memcpy(bytes + 1 + 2 * i, &half, 2);
+    }
+    return bytes; /* the weight begins at byte 1: files align nothing */
+}
+
+static double activate(double v, enum graph_act act)
+{
+    switch (act) {
+    case GRAPH_ACT_SILU:
+        return v / (1 + exp(-v));
+    case GRAPH_ACT_QUICK_GELU:
+        return v / (1 + exp(-1.702 * v));
+    case GRAPH_ACT_GELU:
+        return v * 0.5 * (1 + erf(v / sqrt(2)));
+    default:
+        return v;
+    }
+}
+
+/* Everything one row of the table needs. */
+struct fixture {
+    const struct row *r;
+    struct graph *g;
+    int x, x2, affine, add, residual, out;
+    int oh, ow, eh, ew, weight_rows;
+    float *xs, *x2s, *affines, *adds, *residuals, *weights, *biases;
+    unsigned char *weight_bytes;
+};
+
+static float source_at(const struct fixture *f, int n, int y, int x, int c)
+{
+    const struct row *r = f->r;
+    if (y < 0 || y >= f->eh || x < 0 || x >= f->ew)
+        return 0;
+    y = r->enlarge ? y * r->h / f->eh : y;
+    x = r->enlarge ? x * r->w / f->ew : x;
+    size_t place = ((size_t)n * (size_t)r->h + (size_t)y) * (size_t)r->w + (size_t)x;
+    double v = c < r->c ? f->xs[place * (size_t)r->c + (size_t)c]
+                        : f->x2s[place * (size_t)r->c2 + (size_t)(c - r->c)];
+    if (r->affine) {
+        size_t all = (size_t)(r->c + r->c2);
+        const float *a = f->affines + (size_t)n * 2 * all;
+        v = v * a[c] + a[all + (size_t)c];
+    }
+    return (float)(r->silu ? activate(v, GRAPH_ACT_SILU) : v);
+}
+
+/* One sum, and the sum of magnitudes that bounds its rounding. */
+static double naive_sum(const struct fixture *f, int n, int y, int x, int o, double *magnitude)
+{
+    const struct row *r = f->r;
+    int taps = r->kernel * r->kernel, all = r->c + r->c2;
+    double sum = r->bias ? f->biases[o] : 0;
+
+    for (int t = 0; t < taps; t++)
+        for (int c = 0; c < all; c++) {
+            double a = source_at(f, n, y * r->stride - r->before + t / r->kernel,
+                                 x * r->stride - r->before + t % r->kernel, c);
+            double w = f->weights[((size_t)o * (size_t)all + (size_t)c) * (size_t)taps + (size_t)t];
+            sum += a * w;
+            *magnitude += fabs(a * w);
+        }
+    return sum;
+}
+
+static void compare(const struct fixture *f, const float *got, const char *isa)
+{
+    const struct row *r = f->r;
+    double worst = 0;
+
+    for (int n = 0; n < r->n; n++)
+        for (int i = 0; i < f->oh * f->ow; i++)
+            for (int o = 0; o < r->out_c; o++) {
+                size_t at = ((size_t)(n * f->oh * f->ow + i)) * (size_t)r->out_c + (size_t)o;
+                double size = 1;
+                double v = naive_sum(f, n, i / f->ow, i % f->ow, o, &size);
+                if (r->channel_add)
+                    v += f->adds[n * r->out_c + o];
+                v = activate(v, r->act);
+                if (r->act == GRAPH_ACT_GEGLU)
+                    v *= activate(naive_sum(f, n, i / f->ow, i % f->ow, o + r->out_c, &size),
+                                  GRAPH_ACT_GELU);
+                if (r->residual)
+                    v += f->residuals[at];
+                double off = fabs(v - got[at]) / size;
+                worst = !(off <= worst) ? off : worst;
+            }
+    /* Two halves of bfloat16 carry 16 bits; float32 sums carry 24. */
+    double allowed = strcmp(isa, "amx") == 0 ? 4e-5 : 4e-6;
+    if (!(worst <= allowed))
+        fprintf(stderr, "%s, %s: off by %g\n", r->why, isa, worst);
+    CHECK(worst <= allowed);
+}
+
+static void build(struct fixture *f, const struct row *r)
+{
+    int all = r->c + r->c2, taps = r->kernel * r->kernel;
+    *f = (struct fixture){.r = r, .g = graph_new()};
+    struct graph *g = f->g;
+
+    f->weight_rows = r->out_c * (r->act == GRAPH_ACT_GEGLU ? 2 : 1);
+    f->eh = !r->enlarge ? r->h : r->enlarge_h ? r->enlarge_h : 2 * r->h;
+    f->ew = !r->enlarge ? r->w : r->enlarge_w ? r->enlarge_w : 2 * r->w;
+    f->oh = (f->eh + r->before + r->after - r->kernel) / r->stride + 1;
+    f->ow = (f->ew + r->before + r->after - r->kernel) / r->stride + 1;
+
+    f->x = graph_input(g, (struct graph_shape){r->n, r->c, r->h, r->w});
+    if (r->c2)
+        f->x2 = graph_input(g, (struct graph_shape){r->n, r->c2, r->h, r->w});
+    if (r->affine)
+        f->affine = graph_input(g, (struct graph_shape){r->n, 2 * all, 1, 1});
+    if (r->channel_add)
+        f->add = graph_input(g, (struct graph_shape){r->n, r->out_c, 1, 1});
+    if (r->residual)
+        f->residual = graph_input(g, (struct graph_shape){r->n, r->out_c, f->oh, f->ow});
+    struct graph_conv op = {
+        .in = {f->x, f->x2, f->affine, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
+        .out_c = r->out_c,
+        .kernel = r->kernel,
+        .stride = r->stride,
+        .pad_before = r->before,
+        .pad_after = r->after,
+        .channel_add = f->add,
+        .act = r->act,
+        .residual = f->residual};
+    op.weight = graph_weight(g, 4, (int64_t[]){f->weight_rows, all, r->kernel, r->kernel}, "w");
+    if (r->bias)
+        op.bias = graph_weight(g, 1, (int64_t[]){f->weight_rows}, "b");
+    f->out = graph_conv(g, &op);
+    graph_output(g, f->out);
+
+    size_t places = (size_t)(r->n * r->h * r->w);
+    f->xs = new_numbers(places * (size_t)r->c);
+    f->x2s = new_numbers(places * (size_t)r->c2);
+    f->affines = new_numbers((size_t)(r->n * 2 * all));
+    f->adds = new_numbers((size_t)(r->n * r->out_c));
+    f->residuals = new_numbers((size_t)(r->n * r->out_c * f->oh * f->ow));
+    f->weights = new_numbers((size_t)(f->weight_rows * all * taps));
+    f->biases = new_numbers((size_t)f->weight_rows);
+    f->weight_bytes = new_weight(f->weights, (size_t)(f->weight_rows * all * taps), r->dtype);
+}
+
+static void clear(struct fixture *f)
+{
+    graph_free(f->g);
+    free(f->xs);
+    free(f->x2s);
+    free(f->affines);
+    free(f->adds);
+    free(f->residuals);
+    free(f->weights);
+    free(f->biases);
+    free(f->weight_bytes);
+}
+
+static void write_inputs(const struct fixture *f, struct exec *e)
+{
+    exec_write(e, f->x, f->xs, BACKEND_ROWS);
+    if (f->x2)
+        exec_write(e, f->x2, f->x2s, BACKEND_ROWS);
+    if (f->affine)
+        exec_write(e, f->affine, f->affines, BACKEND_ROWS);
+    if (f->add)
+        exec_write(e, f->add, f->adds, BACKEND_ROWS);
+    if (f->residual)
+        exec_write(e, f->residual, f->residuals, BACKEND_ROWS);
+}
+
+static float *run(const struct fixture *f, const char *isa, int n_threads)
+{
+    struct weight_view views[2] = {{f->weight_bytes + 1, f->r->dtype, 0},
+                                   {f->biases, DTYPE_F32, f->weight_rows}};
+    struct error err = {0};
+    struct backend *b = NULL;
+    struct weights *w = NULL;
+    struct exec *e = NULL;
+    float *out = calloc((size_t)(f->r->n * f->r->out_c * f->oh * f->ow), sizeof *out);
+
+    bool ok = graph_check(f->g, &err) && cpu_backend_open(&b, n_threads, isa, &err) &&
+              weights_from_views(&w, f->g, views, &err) && exec_new(&e, f->g, b, w, &err) &&
+              exec_start(e, NULL, &err);
+    if (ok) {
+        write_inputs(f, e);
+        ok = exec_run(e, NULL, NULL, &err);
+        exec_read(e, f->out, out, BACKEND_ROWS);
+    }
+    if (!ok)
+        fprintf(stderr, "%s: %s\n", f->r->why, err.text);
+    CHECK(ok);
+    exec_free(e);
+    weights_free(w);
+    if (b)
+        b->fn->close(b);
+    return out;
+}
+
+static void equals_a_plain_loop_on_every_instruction_set(void)
+{
+    const struct cpu_kernels *table[8];
+    int n = cpu_kernels_list(table);
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture f;
+        build(&f, &rows[i]);
+        for (int k = 0; k < n; k++) {
+            float *one = run(&f, table[k]->name, 1);
+            compare(&f, one, table[k]->name);
+            for (int threads = 2; threads <= 5; threads += 3) {
+                float *more = run(&f, table[k]->name, threads);
+                size_t bytes = (size_t)(rows[i].n * rows[i].out_c * f.oh * f.ow) * sizeof *one;
+                CHECK(memcmp(one, more, bytes) == 0); /* threads change nothing */
+                free(more);
+            }
+            free(one);
+        }
+        clear(&f);
+    }
+}
+
+int main(void)
+{
+    equals_a_plain_loop_on_every_instruction_set();
+    return TEST_END();
+}
