@@ -1,0 +1,46 @@
+/* The machine as a plan sees it: which device, how much memory there is and how much is free now.
+ *
+ * A snapshot, not a promise.  The plan command and tests make their own struct machine. */
+#ifndef MEMORY_MACHINE_H
+#define MEMORY_MACHINE_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+enum machine_device { MACHINE_CPU, MACHINE_CUDA, MACHINE_MPS, MACHINE_DEVICE_COUNT };
+enum machine_pressure { MACHINE_NORMAL, MACHINE_WARNING, MACHINE_CRITICAL, MACHINE_PRESSURE_COUNT };
+
+struct machine {
+    enum machine_device device;
+    uint64_t total_bytes;
+    uint64_t available_bytes; /* at most total_bytes */
+    enum machine_pressure pressure;
+};
+
+/* Where snapshots come from, so that any machine can be put in the real one's place. */
+struct machine_source {
+    bool (*detect)(void *ctx, struct machine *out, struct error *err);
+    void *ctx; /* borrowed */
+};
+
+/* The system this process runs on. */
+struct machine_source machine_this_system(void);
+
+bool machine_detect(struct machine *out, const struct machine_source *source,
+                    struct error *err) MUST_CHECK;
+
+/* Detection for Linux, from the files under root ("" for the real ones).  Memory limits of control
+ * groups, version 1 and 2, count, those of the groups above ours too; file pages that the kernel
+ * can drop do not count as used.  It only reads files, so it is built and tested everywhere. */
+bool machine_linux_detect(struct machine *out, const char *root, struct error *err) MUST_CHECK;
+
+#ifdef __APPLE__
+bool machine_macos_detect(struct machine *out, struct error *err) MUST_CHECK;
+#endif
+
+/* "cpu", "cuda", "mps"; "normal", "warning", "critical". */
+const char *machine_device_name(enum machine_device device);
+const char *machine_pressure_name(enum machine_pressure pressure);
+
+#endif
