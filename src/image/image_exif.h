@@ -1,0 +1,17 @@
+/* The one EXIF field this program uses: UserComment, where tools keep a picture's parameters. */
+#ifndef IMAGE_IMAGE_EXIF_H
+#define IMAGE_IMAGE_EXIF_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/* Appends a big-endian TIFF structure whose only content is the text as UserComment, "UNICODE\0"
+ * and UTF-16 big-endian.  text is UTF-8. */
+void image_exif_write(struct buf *out, const char *text);
+
+/* Appends the UserComment of a TIFF structure as UTF-8; nothing when there is none or the structure
+ * is not sound.  Codes UNICODE, ASCII and none (taken as UTF-8) are understood. */
+void image_exif_read(struct buf *out, const uint8_t *tiff, size_t len);
+
+#endif

@@ -1,0 +1,270 @@
+/* libjpeg reports errors by a function that must not return, so by longjmp.  Everything that must
+ * survive a jump lives in a struct that the frame above setjmp owns. */
+#include "image/image_jpeg.h"
+
+#include "image/image_exif.h"
+#include "image/image_text.h"
+
+/* jpeglib.h needs stdio.h before it. */
+/* clang-format off */
+#include <stdio.h>
+#include <jpeglib.h>
+#include <jerror.h>
+/* clang-format on */
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_MARKER_BYTES = 65533, /* a marker's 16-bit length counts itself */
+    MAX_SCANS = 100,          /* of a progressive file; honest ones have about ten */
+    OUT_BYTES = 1 << 16,
+    TEXT_LIMIT = 1 << 18,
+};
+
+/* What EXIF data starts with, its final 0 included: six bytes. */
+static const char exif_mark[] = "Exif\0";
+
+struct errors {
+    struct jpeg_error_mgr base; /* first, so that libjpeg's pointer is ours too */
+    jmp_buf jump;
+    struct error *err;
+};
+
+static void fail(j_common_ptr jpeg)
+{
+    struct errors *errors = (struct errors *)jpeg->err;
+    char text[JMSG_LENGTH_MAX];
+
+    jpeg->err->format_message(jpeg, text);
+    error_set(errors->err, ERROR_CORRUPT, "JPEG: %.200s", text);
+    longjmp(errors->jump, 1);
+}
+
+/* libjpeg goes on after damage and paints grey; a picture that is half missing is an error here.
+ * The warnings listed here (stray bytes between markers, odd versions) do no harm. */
+static void judge_warning(j_common_ptr jpeg, int level)
+{
+    if (level >= 0)
+        return;
+    switch (jpeg->err->msg_code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL:
+    case JWRN_TOO_MUCH_DATA:
+        break;
+    default:
+        fail(jpeg);
+    }
+}
+
+static void ignore_message(j_common_ptr jpeg)
+{
+    (void)jpeg;
+}
+
+static void errors_init(struct errors *errors, struct error *err)
+{
+    jpeg_std_error(&errors->base);
+    errors->base.error_exit = fail;
+    errors->base.emit_message = judge_warning;
+    errors->base.output_message = ignore_message;
+    errors->err = err;
+}
+
+struct reader {
+    struct jpeg_decompress_struct jpeg;
+    struct errors errors;
+    struct jpeg_progress_mgr progress;
+    const unsigned char *bytes;
+    size_t len;
+    struct image_limits limits;
+    struct image image;
+    char *infotext;
+};
+
+/* A small file may hold thousands of scans, each as much work as the whole picture. */
+static void stop_endless_scans(j_common_ptr jpeg)
+{
+    if (((j_decompress_ptr)jpeg)->input_scan_number > MAX_SCANS) {
+        struct errors *errors = (struct errors *)jpeg->err;
+        error_set(errors->err, ERROR_LIMIT, "JPEG: more than %d scans", MAX_SCANS);
+        longjmp(errors->jump, 1);
+    }
+}
+
+static char *find_text(const struct reader *r)
+{
+    const size_t mark = sizeof exif_mark;
+
+    for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next) {
+        if (m->marker != JPEG_APP0 + 1 || m->data_length < mark ||
+            memcmp(m->data, exif_mark, mark) != 0)
+            continue;
+        struct buf text;
+        buf_init(&text, TEXT_LIMIT);
+        image_exif_read(&text, m->data + mark, m->data_length - mark);
+        if (text.len > 0)
+            return image_text_take(&text);
+        buf_clear(&text);
+    }
+    return NULL;
+}
+
+static bool decode(struct reader *r)
+{
+    struct jpeg_decompress_struct *jpeg = &r->jpeg;
+
+    if (setjmp(r->errors.jump))
+        return false;
+    jpeg_create_decompress(jpeg);
+    r->progress.progress_monitor = stop_endless_scans;
+    jpeg->progress = &r->progress;
+    jpeg_mem_src(jpeg, r->bytes, r->len);
+    jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
+    jpeg_read_header(jpeg, TRUE);
+    if (!image_check_size(jpeg->image_width, jpeg->image_height, r->limits, r->errors.err))
+        return false;
+    if (jpeg->num_components != 1 && jpeg->num_components != 3)
+        return error_set(r->errors.err, ERROR_INVALID,
+                         "a JPEG with %d colour channels; save it as RGB", jpeg->num_components);
+    jpeg->out_color_space = JCS_RGB;
+    jpeg_start_decompress(jpeg);
+    if (!image_init(&r->image, (int)jpeg->output_width, (int)jpeg->output_height, r->errors.err))
+        return false;
+    while (jpeg->output_scanline < jpeg->output_height) {
+        JSAMPROW row =
+            r->image.px + (size_t)jpeg->output_scanline * (size_t)r->image.width * IMAGE_CHANNELS;
+        jpeg_read_scanlines(jpeg, &row, 1);
+    }
+    r->infotext = find_text(r); /* finishing forgets the markers */
+    jpeg_finish_decompress(jpeg);
+    return true;
+}
+
+bool image_jpeg_read(struct image_file *out, const void *bytes, size_t len,
+                     struct image_limits limits, struct error *err)
+{
+    struct reader r = {.bytes = bytes, .len = len, .limits = limits};
+
+    *out = (struct image_file){0};
+    errors_init(&r.errors, err);
+    r.jpeg.err = &r.errors.base;
+    bool ok = decode(&r);
+    if (ok) {
+        *out = (struct image_file){.image = r.image, .infotext = r.infotext};
+        r.image = (struct image){0};
+        r.infotext = NULL;
+    }
+    jpeg_destroy_decompress(&r.jpeg); /* accepts what a failed start leaves behind */
+    image_clear(&r.image);
+    free(r.infotext);
+    return ok;
+}
+
+struct writer {
+    struct jpeg_compress_struct jpeg;
+    struct errors errors;
+    struct jpeg_destination_mgr to;
+    const struct image *image;
+    int quality;
+    struct buf *out;
+    struct buf exif;
+    JOCTET bytes[OUT_BYTES]; /* on their way to out */
+};
+
+static void start_bytes(j_compress_ptr jpeg)
+{
+    struct writer *w = jpeg->client_data;
+    w->to.next_output_byte = w->bytes;
+    w->to.free_in_buffer = OUT_BYTES;
+}
+
+static boolean flush_full(j_compress_ptr jpeg)
+{
+    struct writer *w = jpeg->client_data;
+    buf_add(w->out, w->bytes, OUT_BYTES);
+    start_bytes(jpeg);
+    return TRUE;
+}
+
+static void flush_rest(j_compress_ptr jpeg)
+{
+    struct writer *w = jpeg->client_data;
+    buf_add(w->out, w->bytes, OUT_BYTES - w->to.free_in_buffer);
+}
+
+static bool encode(struct writer *w)
+{
+    struct jpeg_compress_struct *jpeg = &w->jpeg;
+
+    if (setjmp(w->errors.jump))
+        return false;
+    jpeg_create_compress(jpeg);
+    jpeg->client_data = w;
+    w->to = (struct jpeg_destination_mgr){.init_destination = start_bytes,
+                                          .empty_output_buffer = flush_full,
+                                          .term_destination = flush_rest};
+    jpeg->dest = &w->to;
+    jpeg->image_width = (JDIMENSION)w->image->width;
+    jpeg->image_height = (JDIMENSION)w->image->height;
+    jpeg->input_components = IMAGE_CHANNELS;
+    jpeg->in_color_space = JCS_RGB;
+    jpeg_set_defaults(jpeg);
+    jpeg_set_quality(jpeg, w->quality, TRUE);
+    jpeg->optimize_coding = TRUE;
+    jpeg_start_compress(jpeg, TRUE);
+    if (w->exif.len > 0)
+        jpeg_write_marker(jpeg, JPEG_APP0 + 1, (const JOCTET *)w->exif.bytes,
+                          (unsigned)w->exif.len);
+    while (jpeg->next_scanline < jpeg->image_height) {
+        JSAMPROW row =
+            w->image->px + (size_t)jpeg->next_scanline * (size_t)w->image->width * IMAGE_CHANNELS;
+        jpeg_write_scanlines(jpeg, &row, 1);
+    }
+    jpeg_finish_compress(jpeg);
+    return true;
+}
+
+static bool prepare_exif(struct buf *exif, const char *text, struct error *err)
+{
+    buf_init(exif, MAX_MARKER_BYTES);
+    if (!text || !*text)
+        return true;
+    if (!image_text_is_utf8(text))
+        return error_set(err, ERROR_INVALID, "the picture's text is not UTF-8");
+    buf_add(exif, exif_mark, sizeof exif_mark);
+    image_exif_write(exif, text);
+    if (exif->failed)
+        return error_set(err, ERROR_LIMIT,
+                         "the picture's text is too long for a JPEG; PNG has room for it");
+    return true;
+}
+
+bool image_jpeg_write(struct buf *out, const struct image *image,
+                      const struct image_write_options *options, struct error *err)
+{
+    bool ok = false;
+
+    if (options->quality < 1 || options->quality > 100)
+        return error_set(err, ERROR_INVALID, "a JPEG quality of %d is not from 1 to 100",
+                         options->quality);
+    struct writer *w = calloc(1, sizeof *w); /* its buffer is too large for some stacks */
+    if (!w)
+        return error_set(err, ERROR_MEMORY, "no memory to write a picture");
+    errors_init(&w->errors, err);
+    w->jpeg.err = &w->errors.base;
+    w->image = image;
+    w->quality = options->quality;
+    w->out = out;
+    if (!prepare_exif(&w->exif, options->infotext, err) || !encode(w))
+        goto done;
+    ok = !out->failed || error_set(err, ERROR_LIMIT, "no room for the picture's file");
+
+done:
+    jpeg_destroy_compress(&w->jpeg);
+    buf_clear(&w->exif);
+    free(w);
+    return ok;
+}
