@@ -22,7 +22,7 @@ struct gen_request {
     int steps;
     double cfg_scale; /* 1 turns guidance off and halves the work */
     const struct sampler *sampler;
-    const struct schedule *schedule; /* never Automatic after gen_request_check */
+    const struct schedule *schedule; /* may be Automatic: the sampler's own */
     uint64_t seed;
     enum rng_kind rng;
     int clip_skip;             /* 1: the last layer */

@@ -1,0 +1,183 @@
+#include "base/clock.h"
+#include "pipeline/stages.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the sampler's questions are answered with. */
+struct denoiser {
+    const struct stage *stage;
+    const struct schedule_train *train;
+    struct rng *rngs; /* one per picture */
+    float *in, *out;  /* the network's, unet_batch latents each */
+    float *embedding; /* unet_batch rows */
+    size_t each;      /* numbers of one latent */
+    int call, calls;
+};
+
+static void write_timestep(struct denoiser *d, float timestep)
+{
+    const struct unet_config *c = &model_view(d->stage->model)->unet;
+    struct network *net = &d->stage->plan->unet;
+
+    for (int i = 0; i < d->stage->plan->unet_batch; i++)
+        unet_timestep_embedding(d->embedding + (size_t)i * (size_t)c->channels[0], &timestep, 1,
+                                c->channels[0], c->flip_sin_to_cos, c->freq_shift);
+    exec_write(net->exec, net->unet.timestep, d->embedding, BACKEND_ROWS);
+}
+
+/* The clean latent from the network's answer, for either kind of prediction, as k-diffusion's
+ * CompVisDenoiser and CompVisVDenoiser scale it. */
+static double clean(enum model_prediction prediction, double x, double answer, double sigma)
+{
+    if (prediction == MODEL_EPSILON)
+        return x - sigma * answer;
+    return x / (sigma * sigma + 1) - answer * sigma / sqrt(sigma * sigma + 1);
+}
+
+static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
+{
+    struct denoiser *d = ctx;
+    const struct gen_plan *plan = d->stage->plan;
+    struct network *net = &d->stage->plan->unet;
+    enum model_prediction prediction = model_view(d->stage->model)->schedule.prediction;
+    size_t n = d->each * (size_t)plan->batch;
+    double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
+    bool guided = plan->unet_batch > plan->batch;
+
+    for (size_t i = 0; i < n; i++)
+        d->in[i] = (float)(x[i] * scale);
+    if (guided)
+        memcpy(d->in + n, d->in, n * sizeof *d->in);
+    exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
+    write_timestep(d, (float)schedule_timestep(d->train, sigma));
+    if (!stages_call(d->stage, net, PLAN_DENOISE, d->call, d->calls, err))
+        return false;
+    d->call++;
+    exec_read(net->exec, net->out, d->out, BACKEND_PLANES);
+
+    for (size_t i = 0; i < n; i++) {
+        double v = clean(prediction, x[i], d->out[i], sigma);
+        if (guided)
+            v += guidance * (clean(prediction, x[i], d->out[n + i], sigma) - v);
+        denoised[i] = (float)v;
+    }
+    return true;
+}
+
+static bool draw(void *ctx, float *out, size_t n, struct error *err)
+{
+    struct denoiser *d = ctx;
+    (void)err;
+    for (size_t i = 0; i < n; i += d->each)
+        rng_normal(&d->rngs[i / d->each], out + i, d->each);
+    return true;
+}
+
+/* The sampler's starting point: noise, or the input with noise on it. */
+static bool start(struct denoiser *d, float *x, const struct image *input, double sigma,
+                  struct error *err)
+{
+    const struct stage *s = d->stage;
+    size_t n = d->each * (size_t)s->plan->batch;
+    float *noise = stages_numbers(n, err);
+    bool ok = noise != NULL;
+
+    for (int i = 0; i < s->plan->batch; i++)
+        rng_init(&d->rngs[i], s->request->rng, s->request->seed + (uint64_t)i);
+    if (ok && input)
+        ok = vae_encode(x, s, input, d->rngs, err);
+    if (ok) {
+        double scale = input ? sigma : sampler_noise_scale(s->request->sampler, sigma);
+        ok = draw(d, noise, n, err);
+        for (size_t i = 0; i < n; i++)
+            x[i] = (float)(x[i] + scale * noise[i]);
+    }
+    free(noise);
+    return ok;
+}
+
+static bool sample(struct denoiser *d, float *x, const struct text_cond *cond, const double *sigmas,
+                   int n_steps, struct error *err)
+{
+    const struct stage *s = d->stage;
+    const struct sampler *sampler = s->request->sampler;
+    struct network *net = &s->plan->unet;
+    size_t n = d->each * (size_t)s->plan->batch;
+    double started = clock_seconds();
+
+    float *scratch = stages_numbers(n * (size_t)(sampler->n_scratch + 1), err);
+    bool ok = scratch && stages_begin(s, net, err);
+    if (ok) {
+        exec_write(net->exec, net->unet.context, cond->rows, BACKEND_ROWS);
+        struct sampler_run run = {.x = x,
+                                  .n = n,
+                                  .sigmas = sigmas,
+                                  .n_steps = n_steps,
+                                  .denoise = predict,
+                                  .denoise_ctx = d,
+                                  .noise = draw,
+                                  .noise_ctx = d,
+                                  .scratch = scratch};
+        ok = sampler->run(&run, err);
+        stages_end(s, net, PLAN_DENOISE, started);
+    }
+    free(scratch);
+    return ok;
+}
+
+static struct schedule_betas betas_of(const struct schedule_config *c)
+{
+    return (struct schedule_betas){.train_timesteps = c->train_timesteps,
+                                   .beta_start = c->beta_start,
+                                   .beta_end = c->beta_end,
+                                   .scaled_linear = c->scaled_linear,
+                                   .zero_snr = c->zero_snr};
+}
+
+bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
+             const struct image *input, struct error *err)
+{
+    const struct model_info *info = model_view(s->model);
+    const struct gen_request *r = s->request;
+    struct schedule_train train = {0};
+    struct schedule_betas betas = betas_of(&info->schedule);
+    struct schedule_inputs inputs = {.train = &train, .sdxl = info->family != MODEL_SD1};
+    struct denoiser d = {.stage = s, .train = &train};
+    size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)s->plan->unet_batch;
+
+    d.each =
+        (size_t)info->vae.latent_channels * (size_t)s->plan->latent_w * (size_t)s->plan->latent_h;
+    double *sigmas = calloc(sampler_sigmas_room(r->steps), sizeof *sigmas);
+    float *x = stages_numbers(d.each * batch, err);
+    d.rngs = calloc(batch, sizeof *d.rngs);
+    d.in = stages_numbers(d.each * unet_batch, err);
+    d.out = stages_numbers(d.each * unet_batch, err);
+    d.embedding = stages_numbers(unet_batch * (size_t)info->unet.channels[0], err);
+    bool ok = x && d.in && d.out && d.embedding;
+    if (ok && (!sigmas || !d.rngs))
+        ok = error_set(err, ERROR_MEMORY, "no memory for %d steps", r->steps);
+    ok = ok && schedule_train_init(&train, &betas, err) &&
+         sampler_sigmas(sigmas, r->sampler, r->schedule->kind, r->steps, &inputs, err);
+    if (ok) {
+        int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
+        int n_steps = r->steps - skip;
+        d.calls = sampler_evaluations(r->sampler, n_steps);
+        s->result->steps = n_steps;
+        ok = start(&d, x, input, sigmas[skip], err) &&
+             sample(&d, x, cond, sigmas + skip, n_steps, err);
+    }
+    if (ok) {
+        *out = (struct latents){x, d.each};
+        x = NULL;
+    }
+    schedule_train_clear(&train);
+    free(sigmas);
+    free(x);
+    free(d.rngs);
+    free(d.in);
+    free(d.out);
+    free(d.embedding);
+    return ok;
+}

@@ -1,0 +1,140 @@
+#include "pipeline/pipeline.h"
+
+#include "base/clock.h"
+#include "memory/process_memory.h"
+#include "pipeline/stages.h"
+
+#include <stdlib.h>
+
+struct pipeline {
+    struct model *model;
+    struct tokenizer *tokenizer;
+    struct backend *backend;
+    void *arena;
+    size_t arena_bytes;
+};
+
+static bool open_tokenizer(struct pipeline *p, const char *dir, struct error *err)
+{
+    const struct model_info *info = model_view(p->model);
+    const char *own = info->tokenizer_dir[0];
+
+    if (!own && !dir)
+        return error_set(err, ERROR_NOT_FOUND,
+                         "%s has no tokenizer; name a folder with vocab.json and merges.txt "
+                         "with --tokenizer DIR or the setting tokenizer_dir",
+                         info->path);
+    return tokenizer_open(&p->tokenizer, dir ? dir : own, err);
+}
+
+bool pipeline_open(struct pipeline **out, const char *model_path, const char *tokenizer_dir,
+                   struct backend *b, struct error *err)
+{
+    struct pipeline *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return error_set(err, ERROR_MEMORY, "no memory for a model");
+    p->backend = b;
+    if (!model_open(&p->model, model_path, err) || !open_tokenizer(p, tokenizer_dir, err)) {
+        pipeline_close(p);
+        return false;
+    }
+    *out = p;
+    return true;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+    if (!p)
+        return;
+    if (p->arena)
+        p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
+    tokenizer_close(p->tokenizer);
+    model_close(p->model);
+    free(p);
+}
+
+const struct model *pipeline_model(const struct pipeline *p)
+{
+    return p->model;
+}
+
+bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
+                   struct error *err)
+{
+    struct process_memory now = {0};
+    return process_memory_read(&now, err) &&
+           gen_plan_make(out, r, p->model, p->backend, now.resident_bytes, err);
+}
+
+/* One arena serves every run: a run that needs no more takes nothing from the system. */
+static bool ensure_arena(struct pipeline *p, size_t bytes, struct error *err)
+{
+    if (p->arena && p->arena_bytes >= bytes)
+        return true;
+    if (p->arena)
+        p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
+    p->arena = NULL;
+    if (!p->backend->fn->arena_new(p->backend, &p->arena, bytes, err))
+        return false;
+    p->arena_bytes = bytes;
+    return true;
+}
+
+static bool run_stages(const struct stage *s, const struct image *input, struct error *err)
+{
+    struct text_cond cond = {0};
+    struct latents latents = {0};
+
+    bool ok = text_encode(&cond, s, err) && denoise(&latents, s, &cond, input, err) &&
+              vae_decode(s, &latents, err);
+    free(cond.rows);
+    free(latents.x);
+    return ok;
+}
+
+bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
+                  struct gen_plan *plan, const struct image *input, const struct watch *watch,
+                  struct error *err)
+{
+    struct gen_result result = {.n_images = plan->batch, .planned_peak_bytes = plan->peak_bytes};
+    struct process_memory memory = {0};
+    double started = clock_seconds();
+
+    if (r->mode == GEN_IMG2IMG &&
+        (!input || input->width != r->width || input->height != r->height))
+        return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", r->width,
+                         r->height);
+    bool peak_is_ours = process_memory_reset_peak();
+    result.images = calloc((size_t)plan->batch, sizeof *result.images);
+    if (!result.images)
+        return error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
+
+    struct stage s = {.model = p->model,
+                      .tokenizer = p->tokenizer,
+                      .backend = p->backend,
+                      .request = r,
+                      .plan = plan,
+                      .watch = watch,
+                      .result = &result};
+    bool ok = ensure_arena(p, plan->arena_bytes, err);
+    s.arena = p->arena;
+    ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? input : NULL, err) &&
+         process_memory_read(&memory, err);
+    if (!ok) {
+        pipeline_result_clear(&result);
+        return false;
+    }
+    result.measured_peak_bytes = peak_is_ours ? memory.peak_bytes : 0;
+    result.total_seconds = clock_seconds() - started;
+    *out = result;
+    return true;
+}
+
+void pipeline_result_clear(struct gen_result *r)
+{
+    for (int i = 0; r->images && i < r->n_images; i++)
+        image_clear(&r->images[i]);
+    free(r->images);
+    *r = (struct gen_result){0};
+}

@@ -1,0 +1,55 @@
+/* From a planned request to pictures: text encode, denoise, decode.
+ *
+ * A pipeline is a loaded model on a device, with an arena that serves one run after another.  One
+ * thread uses it at a time. */
+#ifndef PIPELINE_PIPELINE_H
+#define PIPELINE_PIPELINE_H
+
+#include "image/image.h"
+#include "plan/gen_plan.h"
+#include "text/tokenizer.h"
+
+struct pipeline;
+
+/* What somebody who waits wants to know.  All may be NULL. */
+struct watch {
+    void *ctx;
+    /* done of total network calls of a phase; done grows by fractions within a call. */
+    void (*progress)(void *ctx, enum plan_phase phase, double done, double total);
+    /* Asked between operations; true stops the run with ERROR_CANCELLED. */
+    bool (*cancelled)(void *ctx);
+};
+
+struct gen_result {
+    struct image *images; /* owned; n_images of them */
+    int n_images;
+    double seconds[PLAN_PHASES];
+    double total_seconds;
+    int steps; /* really run */
+    size_t planned_peak_bytes;
+    size_t measured_peak_bytes; /* 0 where the system does not say */
+};
+
+/* Opens the model and finds its tokenizer: in the model's folder, or in tokenizer_dir (NULL: none).
+ * The backend is borrowed.  The caller owns *out. */
+bool pipeline_open(struct pipeline **out, const char *model_path, const char *tokenizer_dir,
+                   struct backend *b, struct error *err) MUST_CHECK;
+
+/* Accepts NULL. */
+void pipeline_close(struct pipeline *p);
+
+const struct model *pipeline_model(const struct pipeline *p);
+
+/* Plans the request on this machine as it is now. */
+bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
+                   struct error *err) MUST_CHECK;
+
+/* Runs a planned request.  input is img2img's picture, of the request's size; NULL for txt2img.  On
+ * true the caller owns *out and clears it. */
+bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
+                  struct gen_plan *plan, const struct image *input, const struct watch *watch,
+                  struct error *err) MUST_CHECK;
+
+void pipeline_result_clear(struct gen_result *r);
+
+#endif

@@ -1,0 +1,53 @@
+#include "pipeline/stages.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+float *stages_numbers(size_t n, struct error *err)
+{
+    float *x = calloc(n ? n : 1, sizeof *x);
+    if (!x)
+        error_set(err, ERROR_MEMORY, "no memory for %zu numbers", n);
+    return x;
+}
+
+bool stages_begin(const struct stage *s, struct network *n, struct error *err)
+{
+    return exec_start(n->exec, s->arena, err);
+}
+
+void stages_end(const struct stage *s, struct network *n, enum plan_phase phase, double started)
+{
+    exec_stop(n->exec);
+    weights_drop(n->weights);
+    s->backend->fn->arena_idle(s->backend, s->arena, s->plan->arena_bytes);
+    s->result->seconds[phase] += clock_seconds() - started;
+}
+
+struct call {
+    const struct watch *watch;
+    enum plan_phase phase;
+    int number, calls;
+};
+
+static bool between_ops(void *ctx, int done_ops, int n_ops)
+{
+    const struct call *c = ctx;
+    if (c->watch->cancelled && c->watch->cancelled(c->watch->ctx))
+        return false;
+    if (c->watch->progress)
+        c->watch->progress(c->watch->ctx, c->phase, c->number + (double)done_ops / n_ops, c->calls);
+    return true;
+}
+
+bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, int call,
+                 int calls, struct error *err)
+{
+    struct call c = {s->watch, phase, call, calls};
+    if (!exec_run(n->exec, s->watch ? between_ops : NULL, &c, err))
+        return false;
+    if (s->watch && s->watch->progress)
+        s->watch->progress(s->watch->ctx, phase, call + 1, calls);
+    return true;
+}
