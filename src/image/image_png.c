@@ -44,6 +44,24 @@ static void read_bytes(png_structp png, png_bytep out, size_t n)
     r->at += n;
 }
 
+/* Every chunk must end within the file.  libpng allocates what a chunk's length claims before it
+ * reads, and only warns when that is more than the limit: 98 bytes could claim two gigabytes. */
+static bool check_chunks(const unsigned char *bytes, size_t len, struct error *err)
+{
+    enum { SIGNATURE = 8, AROUND = 12 }; /* length, name and checksum */
+
+    for (size_t at = SIGNATURE; at <= len && len - at >= AROUND;) {
+        const unsigned char *p = bytes + at;
+        size_t body = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+        if (body > len - at - AROUND)
+            break;
+        if (memcmp(p + 4, "IEND", 4) == 0)
+            return true;
+        at += body + AROUND;
+    }
+    return error_set(err, ERROR_CORRUPT, "PNG: the file ends too early");
+}
+
 /* Asks libpng to turn whatever the file holds into 8-bit RGB. */
 static void set_conversions(png_structp png, png_infop info)
 {
@@ -115,6 +133,8 @@ bool image_png_read(struct image_file *out, const void *bytes, size_t len,
     bool ok = false;
 
     *out = (struct image_file){0};
+    if (!check_chunks(bytes, len, err))
+        return false;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, err, fail, ignore_warning);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
     if (!r.info) {
