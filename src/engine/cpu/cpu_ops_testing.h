@@ -76,16 +76,27 @@ static inline void ops_testing_run(const struct cpu_op *op, const struct graph *
     free(workspace);
 }
 
-/* Runs the op with every table and with 1, 2, 3 and 5 threads.  Results must lie within `tolerance`
- * of want (tensor `out`) and be the same bits for every number of threads. */
+/* A table that wants prepared rows and padded k, as those of matrix units do, on any machine. */
+static inline struct cpu_kernels ops_testing_padded(const struct cpu_kernels *portable)
+{
+    struct cpu_kernels k = *portable;
+    k.k_multiple = 32;
+    k.a_is_f32 = false;
+    return k;
+}
+
+/* Runs the op with every table and a padded one, by 1, 2, 3 and 5 threads.  Results must lie
+ * within `tolerance` of want (tensor `out`) and be the same bits for every number of threads. */
 static inline void ops_testing_compare(const char *why, const struct cpu_op *op,
                                        const struct graph *g, int index, float **tensors, int out,
                                        const struct weights *w, const double *want,
                                        double tolerance)
 {
     static const int threads[] = {1, 2, 3, 5};
-    const struct cpu_kernels *table[8];
-    const int n_tables = cpu_kernels_list(table);
+    const struct cpu_kernels *table[9];
+    int n_tables = cpu_kernels_list(table);
+    const struct cpu_kernels padded = ops_testing_padded(table[0]);
+    table[n_tables++] = &padded;
     const int64_t n = ops_testing_count(g, out);
     float *first = ops_testing_floats(n, 1);
 
