@@ -299,12 +299,14 @@ static void add_value(struct buf *out, struct piece v)
 static void add_prompt(struct buf *out, struct piece text, bool want_negative)
 {
     const size_t mark = sizeof negative_mark - 1, start = out->len;
-    bool in_negative = false;
+    bool in_negative = false, more = true;
 
-    while (text.at < text.end) {
-        const char *stop = memchr(text.at, '\n', (size_t)(text.end - text.at));
+    while (more) { /* an empty line at the end counts */
+        const char *stop =
+            text.at < text.end ? memchr(text.at, '\n', (size_t)(text.end - text.at)) : NULL;
         struct piece line = strip((struct piece){text.at, stop ? stop : text.end});
         text.at = stop ? stop + 1 : text.end;
+        more = stop != NULL;
         if ((size_t)(line.end - line.at) >= mark && memcmp(line.at, negative_mark, mark) == 0) {
             in_negative = true;
             line = strip((struct piece){line.at + mark, line.end});

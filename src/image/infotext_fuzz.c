@@ -12,8 +12,7 @@ static bool can_come_back(const struct infotext *info)
     for (size_t i = 0; i < info->n_pairs; i++)
         n += info->pairs[i].value[0] != 0;
     return n >= 3 && !strstr(info->prompt, "Negative prompt:") &&
-           !strstr(info->negative_prompt, "Negative prompt:") &&
-           (!*info->prompt || info->prompt[strlen(info->prompt) - 1] != '\n');
+           !strstr(info->negative_prompt, "Negative prompt:");
 }
 
 /* What was read can be written and comes back the same. */

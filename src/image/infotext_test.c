@@ -68,6 +68,10 @@ static void takes_a_last_line_of_two_pairs_for_prompt(void)
     CHECK(info.n_pairs == 0);
     infotext_clear(&info);
 
+    info = parse("a\n\n\naa: 1, bb: 2, cc: 3");
+    CHECK(strcmp(info.prompt, "a\n\n") == 0); /* as A1111 reads it */
+    infotext_clear(&info);
+
     info = parse("");
     CHECK(strcmp(info.prompt, "") == 0 && strcmp(info.negative_prompt, "") == 0);
     infotext_clear(&info);
