@@ -8,6 +8,10 @@
 
 enum { TILE_COLUMNS = TILE_VECS * VEC_LANES };
 
+/* How far ahead the panel is fetched, beyond its end too: it streams from the second-level cache,
+ * and the processor's own prefetch falls behind where a tile of A fills the first. */
+enum { TILE_AHEAD_BYTES = 16 * TILE_COLUMNS * 4 };
+
 /* Every height and width adds in the same order, k by k within tap by tap, starting from what stood
  * in acc: neither the tile nor a caller's blocks of k change a result. */
 ALWAYS_INLINE void tile_run(const struct cpu_gemm *g, const unsigned char *a, const float *b,
@@ -36,6 +40,8 @@ ALWAYS_INLINE void tile_run(const struct cpu_gemm *g, const unsigned char *a, co
                 UNROLL for (int j = 0; j < vecs; j++) sum[i][j] =
                     VEC_FMA(splat(x), column[j], sum[i][j]);
             }
+            UNROLL for (int j = 0; j < vecs * VEC_LANES; j += 16)
+                __builtin_prefetch((const void *)((uintptr_t)(b + j) + TILE_AHEAD_BYTES));
             p += sizeof(float);
             b += TILE_COLUMNS;
         }

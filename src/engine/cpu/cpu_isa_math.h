@@ -43,6 +43,29 @@ ALWAYS_INLINE vf exp_negative(vf x)
     return (vf)((vi)(p * (vf)power) & in_range);
 }
 
+/* 2^x for x <= 0, relative error below 2e-7; exactly 1 at 0, and 0 below -126, where float32 leaves
+ * its normal range.  The polynomial is that of Cephes' exp2f. */
+ALWAYS_INLINE vf exp2_negative(vf x)
+{
+    const float round_magic = 12582912.0f;
+    const vi in_range = x >= splat(-126.0f);
+
+    x = VEC_MAX(x, splat(-126.0f));
+    const vf shifted = x + splat(round_magic);
+    const vf r = x - (shifted - splat(round_magic));
+
+    vf p = splat(1.535336188319500e-4f);
+    p = VEC_FMA(p, r, splat(1.339887440266574e-3f));
+    p = VEC_FMA(p, r, splat(9.618437357674640e-3f));
+    p = VEC_FMA(p, r, splat(5.550332471162809e-2f));
+    p = VEC_FMA(p, r, splat(2.402264791363012e-1f));
+    p = VEC_FMA(p, r, splat(6.931472028550421e-1f));
+    p = VEC_FMA(p, r, splat(1.0f));
+
+    const vi power = (vi)((vu)shifted << 23) + (vi)splat(1.0f);
+    return (vf)((vi)(p * (vf)power) & in_range);
+}
+
 /* No branch overflows: e^-|x| is at most 1. */
 ALWAYS_INLINE vf sigmoid(vf x)
 {

@@ -158,12 +158,15 @@ ALWAYS_INLINE float max_lanes(vf v)
 /* The largest of n > 0 scaled scores. */
 static float scaled_max(const float *x, int n, vf scale)
 {
-    vf max = splat(-INFINITY);
+    vf max[4] = {splat(-INFINITY), splat(-INFINITY), splat(-INFINITY), splat(-INFINITY)};
     int j = 0;
 
+    for (; j + 4 * VEC_LANES <= n; j += 4 * VEC_LANES)
+        for (int q = 0; q < 4; q++)
+            max[q] = VEC_MAX(load(x + j + q * VEC_LANES) * scale, max[q]);
     for (; j + VEC_LANES <= n; j += VEC_LANES)
-        max = VEC_MAX(load(x + j) * scale, max);
-    float result = max_lanes(max);
+        max[0] = VEC_MAX(load(x + j) * scale, max[0]);
+    float result = max_lanes(VEC_MAX(VEC_MAX(max[0], max[1]), VEC_MAX(max[2], max[3])));
     if (j < n) {
         const vf rest = load_part(x + j, n - j) * scale;
         for (int i = 0; i < n - j; i++)
@@ -172,31 +175,34 @@ static float scaled_max(const float *x, int n, vf scale)
     return result;
 }
 
-/* x becomes exp(x*scale - max); returns the sum. */
+/* x becomes 2^(x*scale - max); returns the sum. */
 static float exponentials(float *x, int n, vf scale, vf max)
 {
-    vf sum = splat(0.0f), sum2 = splat(0.0f);
+    vf sum[4] = {splat(0.0f), splat(0.0f), splat(0.0f), splat(0.0f)};
     int j = 0;
 
-    for (; j + 2 * VEC_LANES <= n; j += 2 * VEC_LANES) {
-        const vf p = exp_negative(load(x + j) * scale - max);
-        const vf q = exp_negative(load(x + j + VEC_LANES) * scale - max);
-        store(x + j, p);
-        store(x + j + VEC_LANES, q);
-        sum += p;
-        sum2 += q;
-    }
+    for (; j + 4 * VEC_LANES <= n; j += 4 * VEC_LANES)
+        for (int q = 0; q < 4; q++) {
+            float *at = x + j + q * VEC_LANES;
+            const vf p = exp2_negative(VEC_FMA(load(at), scale, -max));
+            store(at, p);
+            sum[q] += p;
+        }
     for (; j < n; j += VEC_LANES) {
         const int some = lanes_left(n, j);
-        store_some(x + j, exp_negative(load_some(x + j, some) * scale - max), some);
-        sum += load_some(x + j, some);
+        const vf p = exp2_negative(VEC_FMA(load_some(x + j, some), scale, -max));
+        store_some(x + j, p, some);
+        sum[0] += load_some(x + j, some);
     }
-    return sum_lanes(sum + sum2);
+    return sum_lanes((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
+/* Exponents are taken to base 2.  A row's maximum is brought to that base in one way, here, so that
+ * the factor between two blocks is exactly the one between their exponentials. */
 static void softmax_rows(const struct cpu_softmax *s)
 {
-    const vf scale = splat(s->scale);
+    const float log2_e = 1.44269504088896341f;
+    const vf scale = splat(s->scale), scale2 = splat(s->scale * log2_e);
 
     for (int i = 0; i < s->rows; i++) {
         float *x = s->scores + (size_t)i * s->stride;
@@ -214,9 +220,10 @@ static void softmax_rows(const struct cpu_softmax *s)
             memset(x, 0, (size_t)n * sizeof(float));
             continue;
         }
-        s->factor[i] = exp_negative(splat(old - max))[0];
+        const float max2 = max * log2_e;
+        s->factor[i] = exp2_negative(splat(old * log2_e - max2))[0];
         s->row_max[i] = max;
-        s->row_sum[i] = s->row_sum[i] * s->factor[i] + exponentials(x, n, scale, splat(max));
+        s->row_sum[i] = s->row_sum[i] * s->factor[i] + exponentials(x, n, scale2, splat(max2));
     }
 }
 

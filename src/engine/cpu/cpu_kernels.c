@@ -35,9 +35,7 @@ static const struct isa isas[] = {
 #if defined(__x86_64__)
     {"avx2", has_avx2, cpu_isa_avx2_table, NULL, NULL},
     {"avx512", has_avx512, cpu_isa_avx512_table, NULL, NULL},
-#if __has_include("engine/cpu/cpu_isa_amx.c")
     {"amx", has_avx512, cpu_isa_amx_table, cpu_isa_amx_begin, cpu_isa_amx_end},
-#endif
 #elif defined(__aarch64__)
     {"neon", NULL, cpu_isa_neon_table, NULL, NULL},
 #endif
