@@ -1,6 +1,6 @@
 #include "sampler/rng.h"
 
-#include "sampler/rng_internal.h"
+#include "sampler/rng_math.h"
 
 #include <math.h>
 #include <strings.h>
@@ -72,9 +72,9 @@ static void box_muller_block(float *x)
 {
     const float two_pi = (float)(2.0 * PI);
     for (int i = 0; i < HALF; i++) {
-        const float radius = sqrtf(-2.0f * rng_log(1.0f - x[i]));
+        const float radius = sqrtf(-2.0f * rng_math_log(1.0f - x[i]));
         float sine, cosine;
-        rng_sincos(two_pi * x[i + HALF], &sine, &cosine);
+        rng_math_sincos(two_pi * x[i + HALF], &sine, &cosine);
         x[i] = radius * cosine;
         x[i + HALF] = radius * sine;
     }
@@ -117,7 +117,7 @@ static void philox4x32_10(uint32_t c[4], uint64_t seed)
 
 static void philox_normal(struct rng *r, float *out, size_t n)
 {
-    /* float32 throughout, as in the generator that runs on the device. */
+    /* float32 throughout, as the numpy version that web UIs share. */
     const float to_unit = 2.3283064e-10f;                      /* 2^-32 */
     const float to_angle = (float)(2.3283064e-10 * 6.2831855); /* 2 pi 2^-32 */
     for (size_t i = 0; i < n; i++) {
@@ -125,7 +125,7 @@ static void philox_normal(struct rng *r, float *out, size_t n)
         philox4x32_10(c, r->seed);
         const float u = (float)c[0] * to_unit + to_unit / 2;
         const float v = (float)c[1] * to_angle + to_angle / 2;
-        out[i] = sqrtf(-2.0f * logf(u)) * sinf(v);
+        out[i] = sqrtf(-2.0f * rng_math_numpy_log(u)) * rng_math_numpy_sin(v);
     }
     r->philox_offset++;
 }
