@@ -114,9 +114,11 @@ static inline void ops_testing_compare(const char *why, const struct cpu_op *op,
                                                         : want[i] - (double)first[i];
             worst = d <= worst ? worst : d; /* NaN stays */
         }
-        if (!(worst <= tolerance))
+        /* Prepared rows may carry 16 bits of significand instead of 24. */
+        const double allowed = table[t]->a_is_f32 ? tolerance : 5 * tolerance;
+        if (!(worst <= allowed))
             fprintf(stderr, "%s, %s: off by %g\n", why, table[t]->name, worst);
-        CHECK(worst <= tolerance);
+        CHECK(worst <= allowed);
     }
     free(first);
 }
