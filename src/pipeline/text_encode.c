@@ -8,21 +8,23 @@
 static bool write_ids(float *to, const struct stage *s, const char *prompt, int n,
                       struct error *err)
 {
-    int32_t *ids = calloc((size_t)n, sizeof *ids);
-    if (!ids)
-        return error_set(err, ERROR_MEMORY, "no memory for %d tokens", n);
-    bool ok = tokenizer_encode_padded(s->tokenizer, ids, n, prompt, strlen(prompt), err);
+    int32_t ids[TOKENIZER_LENGTH];
     int vocabulary = model_view(s->model)->clip[0].vocab_size;
-    for (int i = 0; i < n && ok; i++) {
+
+    if (n != TOKENIZER_LENGTH)
+        return error_set(err, ERROR_CORRUPT, "the text encoder takes %d tokens, CLIP's takes %d", n,
+                         TOKENIZER_LENGTH);
+    if (!tokenizer_encode_padded(s->tokenizer, ids, NULL, prompt, strlen(prompt), err))
+        return false;
+    for (int i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= vocabulary)
-            ok = error_set(err, ERROR_CORRUPT,
-                           "the tokenizer has token %d, the text encoder only %d tokens; they "
-                           "do not belong together",
-                           (int)ids[i], vocabulary);
+            return error_set(err, ERROR_CORRUPT,
+                             "the tokenizer has token %d, the text encoder only %d tokens; they "
+                             "do not belong together",
+                             (int)ids[i], vocabulary);
         to[i] = (float)ids[i];
     }
-    free(ids);
-    return ok;
+    return true;
 }
 
 bool text_encode(struct text_cond *out, const struct stage *s, struct error *err)

@@ -1,6 +1,5 @@
-#include "pipeline/stages.h"
-
 #include "base/clock.h"
+#include "pipeline/stages.h"
 
 #include <math.h>
 #include <stdlib.h>

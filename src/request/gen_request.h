@@ -47,7 +47,7 @@ struct gen_limits gen_request_default_limits(void);
 
 /* Checks every field; resolves the Automatic schedule.  ERROR_INVALID names the field, its value
  * and what is allowed. */
-bool gen_request_check(struct gen_request *r, const struct gen_limits *limits,
+bool gen_request_check(const struct gen_request *r, const struct gen_limits *limits,
                        struct error *err) MUST_CHECK;
 
 const char *gen_request_mode_name(enum gen_mode mode); /* "txt2img", "img2img" */
