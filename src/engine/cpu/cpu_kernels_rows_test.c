@@ -270,6 +270,36 @@ static void leaves_a_row_that_sees_nothing_as_it_is(const struct cpu_kernels *k)
     free(x);
 }
 
+/* The exponent is rounded to float32 on the way, so the error grows with it. */
+static void makes_exponentials(const struct cpu_kernels *k)
+{
+    enum { COUNT = 901 };
+    float *x = random_floats(COUNT, 1);
+    float max = -INFINITY, sum = 0, factor = 0;
+    const struct cpu_softmax s = {.scores = x,
+                                  .stride = COUNT,
+                                  .rows = 1,
+                                  .cols = COUNT,
+                                  .scale = 0.5f,
+                                  .row_max = &max,
+                                  .row_sum = &sum,
+                                  .factor = &factor};
+    for (int i = 0; i < COUNT; i++)
+        x[i] = -0.2f * (float)i;
+    x[COUNT - 1] = -INFINITY;
+    x[COUNT - 2] = -3e38f;
+    k->softmax_rows(&s);
+    CHECK(max == 0 && factor == 0 && x[0] == 1);
+    CHECK(x[COUNT - 1] == 0 && x[COUNT - 2] == 0);
+    int wrong = 0;
+    for (int i = 0; i < COUNT - 2; i++) {
+        const double y = 0.5 * (double)(-0.2f * (float)i), want = exp(y);
+        wrong += y > -87 ? !close_to(x[i], want, 0, 2e-7 - 1.2e-7 * y) : !(x[i] < 1.7e-38f);
+    }
+    CHECK(wrong == 0);
+    free(x);
+}
+
 static void normalises_layers(const struct cpu_kernels *k)
 {
     static const int widths[] = {1, 5, 16, 77, 320, 1280, 1283};
@@ -355,6 +385,7 @@ int main(void)
         prepares_rows(k[i]);
         streams_a_softmax(k[i]);
         leaves_a_row_that_sees_nothing_as_it_is(k[i]);
+        makes_exponentials(k[i]);
         normalises_layers(k[i]);
         sums_channels(k[i]);
         scales_rows(k[i]);
