@@ -21,6 +21,7 @@ struct rule {
 
 struct spelling {
     const char *prefix;
+    unsigned families; /* 1 << family of those that spell their tensors so; 0: other models */
     enum model_part part;
     const struct rule *rules;
 };
@@ -123,14 +124,16 @@ static const struct rule open_clip_rules[] = {
     {NULL, NULL, AS_IS, NULL, false},
 };
 
+enum { SD1 = 1 << MODEL_SD1, SDXL = 1 << MODEL_SDXL, REFINER = 1 << MODEL_SDXL_REFINER };
+
 static const struct spelling spellings[] = {
-    {"model.diffusion_model.", MODEL_UNET, unet_rules},
-    {"first_stage_model.", MODEL_VAE, vae_rules},
-    {"cond_stage_model.transformer.", MODEL_TEXT_ENCODER, clip_rules},
-    {"cond_stage_model.model.", MODEL_TEXT_ENCODER, open_clip_rules}, /* SD 2.x */
-    {"conditioner.embedders.0.transformer.", MODEL_TEXT_ENCODER, clip_rules},
-    {"conditioner.embedders.1.model.", MODEL_TEXT_ENCODER_2, open_clip_rules},
-    {"conditioner.embedders.0.model.", MODEL_TEXT_ENCODER_2, open_clip_rules}, /* the refiner */
+    {"model.diffusion_model.", SD1 | SDXL | REFINER, MODEL_UNET, unet_rules},
+    {"first_stage_model.", SD1 | SDXL | REFINER, MODEL_VAE, vae_rules},
+    {"cond_stage_model.transformer.", SD1, MODEL_TEXT_ENCODER, clip_rules},
+    {"cond_stage_model.model.", 0, MODEL_TEXT_ENCODER, open_clip_rules}, /* SD 2.x */
+    {"conditioner.embedders.0.transformer.", SDXL, MODEL_TEXT_ENCODER, clip_rules},
+    {"conditioner.embedders.1.model.", SDXL, MODEL_TEXT_ENCODER_2, open_clip_rules},
+    {"conditioner.embedders.0.model.", REFINER, MODEL_TEXT_ENCODER_2, open_clip_rules},
 };
 
 /* The rest of text behind start, or NULL. */
@@ -288,6 +291,87 @@ int tensor_names_map(const struct tensor_names_layout *l, const char *name,
         }
     }
     return 0;
+}
+
+/* match() for a rule's diffusers side. */
+static const char *match_new(const char *name, const char *pattern, int numbers[2])
+{
+    numbers[0] = numbers[1] = 0;
+    for (; *pattern; pattern++) {
+        if (*pattern == '@' || *pattern == '%') {
+            name = read_number(name, &numbers[*pattern == '%']);
+            if (!name)
+                return NULL;
+        } else if (*name++ != *pattern) {
+            return NULL;
+        }
+    }
+    return name;
+}
+
+/* The inverse of renumber for the models' own levels. */
+static void number_back(const struct model_info *info, const struct rule *rule, int numbers[2])
+{
+    int blocks_per_level = info->unet.layers_per_block + 1;
+    bool resamples = strchr(rule->to, '%') == NULL; /* stands behind the level's layers */
+    int item = resamples ? blocks_per_level - 1 : numbers[1];
+
+    if (rule->numbering == UNET_DOWN)
+        numbers[0] = 1 + numbers[0] * blocks_per_level + item;
+    else if (rule->numbering == UNET_UP)
+        numbers[0] = numbers[0] * blocks_per_level + item;
+    else if (rule->numbering == VAE_UP)
+        numbers[0] = info->vae.n_levels - 1 - numbers[0];
+}
+
+/* Upsampling stands behind the transformer, or in its place on levels that have none. */
+static bool is_other_upsampler(const struct model_info *info, const char *from, int up_level)
+{
+    int level = info->unet.n_levels - 1 - up_level;
+    bool attention = level >= 0 && level < MODEL_MAX_LEVELS && info->unet.transformer_layers[level];
+    return strcmp(from, attention ? "output_blocks.#.1.conv." : "output_blocks.#.2.conv.") == 0;
+}
+
+static bool spell(const struct model_info *info, const struct spelling *s, const struct rule *rule,
+                  const char *name, char out[TENSOR_NAMES_BYTES])
+{
+    int numbers[2], next = 0;
+    const struct tail *tail = rule->tails;
+    struct text t = {.out = out};
+    const char *rest = rule->to ? match_new(name, rule->to, numbers) : NULL;
+
+    if (!rest || is_other_upsampler(info, rule->from, numbers[0]))
+        return false;
+    while (tail && tail->from && !after(rest, tail->to))
+        tail++;
+    if (tail && !tail->from)
+        return false;
+    number_back(info, rule, numbers);
+    put(&t, s->prefix);
+    for (const char *c = rule->from; *c; c++) {
+        char piece[16] = {*c, 0};
+        if (*c == '#')
+            snprintf(piece, sizeof piece, "%d", numbers[next++]);
+        put(&t, piece);
+    }
+    if (tail)
+        put(&t, tail->from);
+    put(&t, tail ? after(rest, tail->to) : rest);
+    return !t.full;
+}
+
+bool tensor_names_spell(const struct model_info *info, enum model_part part, const char *name,
+                        char out[TENSOR_NAMES_BYTES])
+{
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        const struct spelling *s = &spellings[i];
+        if (s->part != part || !(s->families & 1u << info->family))
+            continue;
+        for (const struct rule *rule = s->rules; rule->from; rule++)
+            if (spell(info, s, rule, name, out))
+                return true;
+    }
+    return false;
 }
 
 bool tensor_names_is_open_clip(const char *name)

@@ -31,6 +31,12 @@ void tensor_names_measure(struct tensor_names_layout *l, const char *name);
 int tensor_names_map(const struct tensor_names_layout *l, const char *name,
                      struct tensor_names_target out[TENSOR_NAMES_MAX_TARGETS]);
 
+/* The other way: how a single file of info's family and sizes spells a diffusers name.  Returns
+ * false for names it does not have and for the q_proj, k_proj and v_proj of OpenCLIP, which are one
+ * tensor there. */
+bool tensor_names_spell(const struct model_info *info, enum model_part part, const char *name,
+                        char out[TENSOR_NAMES_BYTES]);
+
 /* Text encoders in OpenCLIP's spelling use gelu, the others quick_gelu. */
 bool tensor_names_is_open_clip(const char *name);
 

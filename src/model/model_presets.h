@@ -1,0 +1,11 @@
+/* The sizes of well-known models, for tools and tests; running a model never needs them. */
+#ifndef MODEL_MODEL_PRESETS_H
+#define MODEL_MODEL_PRESETS_H
+
+#include "model/model.h"
+
+/* "sd15", "sdxl", "refiner", or "tiny": a small model in SD 1.x layout.  Fills all but path, name
+ * and tokenizers.  Returns false for other names. */
+bool model_presets_find(struct model_info *out, const char *name);
+
+#endif
