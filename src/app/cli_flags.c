@@ -1,0 +1,273 @@
+#include "app/cli_flags.h"
+
+#include "base/parse.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct cli_command cli_flags_commands[] = {
+    {"txt2img", CLI_TXT2IMG, NULL, false, "makes a picture from a prompt"},
+    {"img2img", CLI_IMG2IMG, NULL, false, "makes a picture from a prompt and another picture"},
+    {"inspect", CLI_INSPECT, "PATH", true,
+     "tells what a model holds: a folder, a file, or a name in models_dir"},
+    {"settings", CLI_SETTINGS, NULL, false, "lists the settings in effect and their origin"},
+    {"samplers", CLI_SAMPLERS, NULL, false, "lists samplers and schedulers"},
+    {"version", CLI_VERSION, NULL, false, "prints the version"},
+    {"help", CLI_HELP, "COMMAND", false, "explains a command and its flags"},
+    {.name = NULL},
+};
+
+#define AT(field) offsetof(struct cli_options, field)
+#define ANY 0, 0
+
+const struct cli_flag cli_flags_rows[] = {
+    {"prompt", CLI_TEXT, CLI_GENERATE, AT(prompt), ANY, "TEXT", "what to draw"},
+    {"negative-prompt", CLI_TEXT, CLI_GENERATE, AT(negative_prompt), ANY, "TEXT",
+     "what to stay away from"},
+    {"image", CLI_TEXT, CLI_IMG2IMG, AT(image), ANY, "FILE", "the picture to start from"},
+    {"denoising-strength", CLI_NUMBER, CLI_IMG2IMG, AT(denoising_strength), 0, 1, "X",
+     "0 keeps the picture, 1 forgets it (0.75)"},
+    {"width", CLI_INT, CLI_GENERATE, AT(width), 64, 16384, "PX",
+     "a multiple of 8 (the model's own size; img2img: the picture's)"},
+    {"height", CLI_INT, CLI_GENERATE, AT(height), 64, 16384, "PX", "likewise"},
+    {"steps", CLI_INT, CLI_GENERATE, AT(steps), 1, 1000, "N", "sampler steps (20)"},
+    {"cfg-scale", CLI_NUMBER, CLI_GENERATE, AT(cfg_scale), 0, 100, "X",
+     "guidance; 1 turns it off and halves the work (7; demo model 5)"},
+    {"sampler", CLI_SAMPLER, CLI_GENERATE, AT(sampler), ANY, "NAME",
+     "see `samplers`; a scheduler's name may follow (Euler a)"},
+    {"scheduler", CLI_SCHEDULER, CLI_GENERATE, AT(scheduler), ANY, "NAME",
+     "see `samplers` (Automatic)"},
+    {"seed", CLI_INT, CLI_GENERATE, AT(seed), -1, 4294967295.0, "N",
+     "start of the random numbers; -1: any (1)"},
+    {"rng", CLI_RNG, CLI_GENERATE, AT(rng), ANY, "NAME",
+     "cpu or philox: torch's generator on a CPU or a GPU (cpu)"},
+    {"clip-skip", CLI_INT, CLI_GENERATE, AT(clip_skip), 1, 12, "N",
+     "text encoder's layer to use, counted from the end (1)"},
+    {"batch-size", CLI_INT, CLI_GENERATE, AT(batch_size), 1, 64, "N",
+     "pictures at once; each has the seed after the last one's (1)"},
+    {"output", CLI_TEXT, CLI_GENERATE, AT(output), ANY, "FILE",
+     "PNG or JPEG by its ending (picture-N.png, N not in use)"},
+    {"tokenizer", CLI_SETTING, CLI_GENERATE, 0, ANY, "tokenizer_dir",
+     "another name of --tokenizer-dir"},
+    {"manual", CLI_SWITCH, CLI_SETTINGS, AT(manual), ANY, NULL, "prints docs/settings.md"},
+    {"help", CLI_SWITCH, ~0u, AT(help), ANY, NULL, "explains the command"},
+    {.name = NULL},
+};
+
+const struct cli_command *cli_flags_find_command(const char *name)
+{
+    for (const struct cli_command *c = cli_flags_commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+/* Appends to a list that may be cut off. */
+static void add_to_list(char *list, size_t room, const char *before, const char *name)
+{
+    size_t have = strlen(list);
+    snprintf(list + have, room - have, "%s%s%s", have ? ", " : "", before, name);
+}
+
+bool cli_flags_unknown_command(struct error *err, const char *name)
+{
+    char list[200] = "";
+    for (const struct cli_command *c = cli_flags_commands; c->name; c++)
+        add_to_list(list, sizeof list, "", c->name);
+    return error_set(err, ERROR_INVALID, "there is no command '%.60s'; there are %s", name, list);
+}
+
+void cli_flags_setting_name(char *out, size_t room, const struct settings_row *row)
+{
+    snprintf(out, room, "%s", row->key);
+    for (; *out; out++)
+        if (*out == '_')
+            *out = '-';
+}
+
+static bool unknown_flag(const struct cli_command *command, const char *name, size_t len,
+                         struct error *err)
+{
+    char list[440] = "";
+    for (const struct cli_flag *f = cli_flags_rows; f->name; f++)
+        if (f->commands & command->bit)
+            add_to_list(list, sizeof list, "--", f->name);
+    for (size_t i = 0; i < settings_row_count; i++) {
+        char key[64];
+        cli_flags_setting_name(key, sizeof key, &settings_rows[i]);
+        add_to_list(list, sizeof list, "--", key);
+    }
+    return error_set(err, ERROR_INVALID, "%s has no flag --%.*s; it has %s", command->name,
+                     (int)(len < 24 ? len : 24), name, list);
+}
+
+static const struct cli_flag *find_flag(const struct cli_command *command, const char *name,
+                                        size_t len)
+{
+    for (const struct cli_flag *f = cli_flags_rows; f->name; f++)
+        if ((f->commands & command->bit) && strlen(f->name) == len &&
+            strncmp(f->name, name, len) == 0)
+            return f;
+    return NULL;
+}
+
+static bool set_sampler(struct cli_options *o, const char *value, struct error *err)
+{
+    o->sampler = sampler_find(value, &o->sampler_suffix);
+    return o->sampler || sampler_unknown(err, value);
+}
+
+static bool set_scheduler(struct cli_options *o, const char *value, struct error *err)
+{
+    o->scheduler = schedule_find(value);
+    return o->scheduler || schedule_unknown(err, value);
+}
+
+static bool set_rng(struct cli_options *o, const char *value, struct error *err)
+{
+    return rng_kind_find(&o->rng, value) ||
+           error_set(err, ERROR_INVALID, "there is no generator '%.60s'; there are cpu, philox",
+                     value);
+}
+
+static bool set_flag(struct cli_options *o, const struct cli_flag *f, const char *value,
+                     struct error *err)
+{
+    unsigned char *field = (unsigned char *)o + f->offset;
+    int64_t whole;
+    double number;
+
+    switch (f->kind) {
+    case CLI_TEXT:
+        memcpy(field, &value, sizeof value);
+        return true;
+    case CLI_INT:
+        if (!parse_int64(&whole, value, (int64_t)f->min, (int64_t)f->max, err))
+            return error_prefix(err, "--%s", f->name);
+        memcpy(field, &whole, sizeof whole);
+        return true;
+    case CLI_NUMBER:
+        if (!parse_double(&number, value, f->min, f->max, err))
+            return error_prefix(err, "--%s", f->name);
+        memcpy(field, &number, sizeof number);
+        return true;
+    case CLI_SAMPLER:
+        return set_sampler(o, value, err);
+    case CLI_SCHEDULER:
+        return set_scheduler(o, value, err);
+    case CLI_RNG:
+        return set_rng(o, value, err);
+    case CLI_SETTING:
+        return settings_set(&o->settings, &o->origins, f->value, value, err);
+    case CLI_SWITCH:
+        memcpy(field, &(bool){true}, sizeof(bool));
+        return true;
+    }
+    return false;
+}
+
+/* A setting by its flag; false with ERROR_INVALID for names that are none. */
+static bool set_setting(struct cli_options *o, const char *name, size_t len, const char *value,
+                        struct error *err)
+{
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)(len < sizeof key ? len : sizeof key - 1), name);
+    return settings_set(&o->settings, &o->origins, key, value, err);
+}
+
+static bool is_setting(const char *name, size_t len)
+{
+    char key[64];
+    if (len >= sizeof key)
+        return false;
+    memcpy(key, name, len);
+    key[len] = 0;
+    return settings_find(key) != NULL;
+}
+
+/* Takes argv[*i], "--name value" or "--name=value", and moves *i behind it. */
+static bool take_flag(struct cli_options *o, int argc, char *const *argv, int *i, struct error *err)
+{
+    const char *name = argv[*i] + 2;
+    const char *equals = strchr(name, '=');
+    size_t len = equals ? (size_t)(equals - name) : strlen(name);
+    const struct cli_flag *flag = find_flag(o->command, name, len);
+
+    if (!flag && !is_setting(name, len))
+        return unknown_flag(o->command, name, len, err);
+    ++*i;
+    if (flag && flag->kind == CLI_SWITCH) {
+        if (equals)
+            return error_set(err, ERROR_INVALID, "--%s takes no value", flag->name);
+        return set_flag(o, flag, NULL, err);
+    }
+    const char *value = equals ? equals + 1 : NULL;
+    if (!value) {
+        if (*i >= argc || strncmp(argv[*i], "--", 2) == 0)
+            return error_set(err, ERROR_INVALID,
+                             "--%.*s needs a value; one that begins with -- is written as "
+                             "--%.*s=VALUE",
+                             (int)len, name, (int)len, name);
+        value = argv[(*i)++];
+    }
+    return flag ? set_flag(o, flag, value, err) : set_setting(o, name, len, value, err);
+}
+
+static struct cli_options defaults(void)
+{
+    struct cli_options o = {.prompt = "",
+                            .negative_prompt = "",
+                            .steps = 20,
+                            .batch_size = 1,
+                            .clip_skip = 1,
+                            .seed = 1,
+                            .cfg_scale = -1,
+                            .denoising_strength = 0.75,
+                            .sampler = sampler_find("Euler a", NULL),
+                            .rng = RNG_CPU};
+    settings_defaults(&o.settings, &o.origins);
+    return o;
+}
+
+static const struct cli_command *command_of(int argc, char *const *argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return cli_flags_find_command("help");
+    if (strcmp(argv[1], "--version") == 0)
+        return cli_flags_find_command("version");
+    return cli_flags_find_command(argv[1]);
+}
+
+bool cli_flags_parse(struct cli_options *out, int argc, char *const *argv,
+                     const char *(*get)(const char *name), struct error *err)
+{
+    *out = defaults();
+    out->command = command_of(argc, argv);
+    if (!out->command)
+        return cli_flags_unknown_command(err, argv[1]);
+    if (!(out->command->bit & (CLI_HELP | CLI_VERSION)) &&
+        !settings_from_environment(&out->settings, &out->origins, get, err))
+        return false;
+
+    for (int i = 2; i < argc;) {
+        if (strcmp(argv[i], "-h") == 0) {
+            out->help = true;
+            i++;
+        } else if (strncmp(argv[i], "--", 2) == 0) {
+            if (!take_flag(out, argc, argv, &i, err))
+                return false;
+        } else if (out->command->argument && !out->argument) {
+            out->argument = argv[i++];
+        } else {
+            return error_set(err, ERROR_INVALID,
+                             "%s does not know what to do with '%.60s'; flags begin with --",
+                             out->command->name, argv[i]);
+        }
+    }
+    if (out->command->argument_needed && !out->argument && !out->help)
+        return error_set(err, ERROR_INVALID, "%s needs a %s", out->command->name,
+                         out->command->argument);
+    if (out->command->bit == CLI_IMG2IMG && !out->image && !out->help)
+        return error_set(err, ERROR_INVALID, "img2img needs a picture: --image FILE");
+    return true;
+}

@@ -1,0 +1,213 @@
+#include "app/cli_model.h"
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "text/tokenizer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* The folder of the running program. */
+static bool program_folder(char out[CLI_MODEL_PATH_BYTES])
+{
+#ifdef __APPLE__
+    char raw[CLI_MODEL_PATH_BYTES];
+    uint32_t size = sizeof raw;
+    char *real = _NSGetExecutablePath(raw, &size) == 0 ? realpath(raw, NULL) : NULL;
+#else
+    char *real = realpath("/proc/self/exe", NULL);
+#endif
+    char *slash = real ? strrchr(real, '/') : NULL;
+    size_t len = slash ? (size_t)(slash - real) : 0;
+    bool ok = slash && len < CLI_MODEL_PATH_BYTES;
+    if (ok) {
+        memcpy(out, real, len);
+        out[len] = 0;
+    }
+    free(real);
+    return ok;
+}
+
+/* Installed beside the program, or where it was built. */
+static bool find_demo(char out[CLI_MODEL_PATH_BYTES], struct error *err)
+{
+    char folder[CLI_MODEL_PATH_BYTES];
+
+    if (program_folder(folder) &&
+        fs_join(out, CLI_MODEL_PATH_BYTES, folder, "../share/diffusionapi/demo-model", err) &&
+        exists(out))
+        return true;
+    snprintf(out, CLI_MODEL_PATH_BYTES, "%s", DIFFUSIONAPI_DEMO_MODEL);
+    return exists(out) ||
+           error_set(err, ERROR_NOT_FOUND,
+                     "the demo model is neither beside the program nor at %.200s; name a model "
+                     "with --model PATH",
+                     DIFFUSIONAPI_DEMO_MODEL);
+}
+
+static bool is_hidden(const char *name)
+{
+    return name[0] == '.';
+}
+
+static void list_models(char *list, size_t room, const char *models_dir)
+{
+    DIR *dir = opendir(models_dir);
+    struct dirent *entry;
+
+    snprintf(list, room, "%s", dir ? "" : "it cannot be read");
+    while (dir && (entry = readdir(dir)) != NULL) {
+        size_t have = strlen(list), len = strlen(entry->d_name);
+        if (is_hidden(entry->d_name) || have + len + 3 > room)
+            continue;
+        snprintf(list + have, room - have, "%s%s", have ? ", " : "", entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    if (!list[0])
+        snprintf(list, room, "it is empty");
+}
+
+/* name, or name.safetensors, in models_dir. */
+static bool find_by_name(char out[CLI_MODEL_PATH_BYTES], const char *name, const char *models_dir,
+                         struct error *err)
+{
+    char with_ending[SETTINGS_TEXT_BYTES + 16], list[160];
+    struct error ignored = {0};
+
+    snprintf(with_ending, sizeof with_ending, "%.1000s.safetensors", name);
+    if (!strchr(name, '/') && !is_hidden(name) &&
+        ((fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, name, &ignored) && exists(out)) ||
+         (fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, with_ending, &ignored) && exists(out))))
+        return true;
+    list_models(list, sizeof list, models_dir);
+    return error_set(err, ERROR_NOT_FOUND,
+                     "there is no model '%.120s': it is neither a path nor a name in models_dir "
+                     "'%.80s' (%s)",
+                     name, models_dir, list);
+}
+
+bool cli_model_find(struct cli_model *out, const char *name, const char *models_dir,
+                    struct error *err)
+{
+    char demo[CLI_MODEL_PATH_BYTES];
+    struct error ignored = {0};
+
+    *out = (struct cli_model){0};
+    if (!name[0]) {
+        out->is_demo = true;
+        return find_demo(out->path, err);
+    }
+    if (exists(name))
+        snprintf(out->path, sizeof out->path, "%s", name);
+    else if (!find_by_name(out->path, name, models_dir, err))
+        return false;
+
+    struct stat a, b;
+    out->is_demo = find_demo(demo, &ignored) && stat(demo, &a) == 0 && stat(out->path, &b) == 0 &&
+                   a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return true;
+}
+
+/* The folder holds a vocabulary of exactly this size. */
+static bool fits(const char *dir, int vocab_size)
+{
+    struct tokenizer *t = NULL;
+    struct error ignored = {0};
+    bool ok =
+        exists(dir) && tokenizer_open(&t, dir, &ignored) && tokenizer_vocab_size(t) == vocab_size;
+    tokenizer_close(t);
+    return ok;
+}
+
+/* Among the models in models_dir, the first by name, so that every run finds the same. */
+static bool borrow_tokenizer(char out[CLI_MODEL_PATH_BYTES], const char *models_dir, int vocab_size)
+{
+    struct dirent **entries = NULL;
+    struct error ignored = {0};
+    int n = scandir(models_dir, &entries, NULL, alphasort);
+    bool found = false;
+
+    for (int i = 0; i < n; i++) {
+        char name[300];
+        snprintf(name, sizeof name, "%s/tokenizer", entries[i]->d_name);
+        found = found || (!is_hidden(entries[i]->d_name) &&
+                          fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, name, &ignored) &&
+                          fits(out, vocab_size));
+        free(entries[i]);
+    }
+    free(entries);
+    return found;
+}
+
+static bool is_from_flag(const struct settings_origins *origins, const char *key)
+{
+    return origins->from[settings_find(key) - settings_rows] == SETTINGS_FLAG;
+}
+
+bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
+                              const struct cli_model *m, const struct settings *s,
+                              const struct settings_origins *origins, struct error *err)
+{
+    struct model *model = NULL;
+    bool named = s->tokenizer_dir[0] != 0;
+
+    *out = NULL;
+    if (m->is_demo && !named)
+        return true;
+    if (named && is_from_flag(origins, "tokenizer_dir")) {
+        *out = s->tokenizer_dir;
+        return true;
+    }
+    if (!model_open(&model, m->path, err))
+        return false;
+    const struct model_info *info = model_view(model);
+    if (!info->tokenizer_dir[0]) {
+        if (named)
+            *out = s->tokenizer_dir;
+        else if (borrow_tokenizer(room, s->models_dir, info->clip[0].vocab_size))
+            *out = room;
+    }
+    model_close(model);
+    return true;
+}
+
+int cli_model_native_side(const struct model_info *info)
+{
+    char path[CLI_MODEL_PATH_BYTES];
+    struct error ignored = {0};
+    struct json config = {0};
+    int sample_size = 0;
+
+    if (!info->single_file &&
+        fs_join(path, sizeof path, info->path, "unet/config.json", &ignored) &&
+        json_read_file(&config, path, JSON_CONFIG_MAX_BYTES, &ignored) &&
+        !json_maybe_int(&config, "sample_size", 8, 256, 0, &sample_size, &ignored))
+        sample_size = 0; /* a pair of numbers, or nonsense: the family's size will do */
+    json_clear(&config);
+    if (sample_size > 0) {
+        int side = sample_size << (info->vae.n_levels - 1);
+        if (side >= 64 && side <= 2048 && side % 8 == 0)
+            return side;
+    }
+    return info->family == MODEL_SD1 ? 512 : 1024;
+}
+
+double cli_model_cfg_scale(const struct cli_model *m)
+{
+    return m->is_demo ? 5 : 7;
+}

@@ -1,0 +1,86 @@
+/* The program diffusionapi: reads the command line and turns errors into one sentence and a status.
+ */
+#include "app/cli_flags.h"
+#include "app/cli_generate.h"
+#include "app/cli_help.h"
+#include "app/cli_inspect.h"
+#include "app/cli_interrupt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *from_environment(const char *name)
+{
+    return getenv(name);
+}
+
+static bool run_help(const struct cli_options *o, struct error *err)
+{
+    const struct cli_command *about = o->argument ? cli_flags_find_command(o->argument) : NULL;
+    if (o->argument && !about)
+        return cli_flags_unknown_command(err, o->argument);
+    cli_help_print(stdout, about);
+    return true;
+}
+
+static bool run_command(const struct cli_options *o, struct error *err)
+{
+    if (o->help) {
+        cli_help_print(stdout, o->command);
+        return true;
+    }
+    switch (o->command->bit) {
+    case CLI_TXT2IMG:
+    case CLI_IMG2IMG:
+        cli_interrupt_install();
+        return cli_generate_run(o, stderr, err);
+    case CLI_INSPECT:
+        return cli_inspect_run(o, stdout, err);
+    case CLI_SETTINGS:
+        cli_help_print_settings(stdout, o);
+        return true;
+    case CLI_SAMPLERS:
+        cli_help_print_samplers(stdout);
+        return true;
+    case CLI_VERSION:
+        fprintf(stdout, "diffusionapi %s\n", cli_help_version());
+        return true;
+    default:
+        return run_help(o, err);
+    }
+}
+
+static int exit_status(enum error_code code)
+{
+    switch (code) {
+    case ERROR_NONE:
+        return 0;
+    case ERROR_INVALID:
+    case ERROR_NOT_FOUND:
+    case ERROR_CORRUPT:
+    case ERROR_LIMIT:
+        return 2;
+    case ERROR_CANCELLED:
+        return 130; /* what a shell says of a program ended by SIGINT */
+    default:
+        return 1;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct cli_options options;
+    struct error err = {0};
+
+    bool ok = cli_flags_parse(&options, argc, argv, from_environment, &err) &&
+              run_command(&options, &err);
+    if (ok && (fflush(stdout) != 0 || ferror(stdout)))
+        ok = error_set(&err, ERROR_IO, "cannot write to standard output");
+    if (ok)
+        return 0;
+    for (char *c = err.text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' '; /* one line, whatever was quoted */
+    fprintf(stderr, "diffusionapi: %s\n", err.text);
+    return exit_status(err.code);
+}
