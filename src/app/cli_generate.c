@@ -112,7 +112,7 @@ static bool load_input(struct run *run, struct error *err)
     run->input_width = file.image.width;
     run->input_height = file.image.height;
     file.image = (struct image){0};
-    image_file_clear(&file);
+    image_format_clear(&file);
     return true;
 }
 

@@ -164,6 +164,15 @@ const char *settings_origin_name(enum settings_origin origin)
     return name[origin];
 }
 
+/* The key with '-' for '_', as people write flags. */
+static void flag_name(char out[64], const struct settings_row *row)
+{
+    size_t len = (size_t)snprintf(out, 64, "%s", row->key);
+    for (size_t i = 0; i < len && i < 63; i++)
+        if (out[i] == '_')
+            out[i] = '-';
+}
+
 void settings_print_manual(FILE *to)
 {
     fputs(
@@ -174,13 +183,14 @@ void settings_print_manual(FILE *to)
         to);
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct settings_row *row = &settings_rows[i];
-        char name[96], allowed[128];
+        char name[96], allowed[128], flag[64];
         variable_name(name, row);
+        flag_name(flag, row);
         if (row->kind == SETTINGS_INT)
             snprintf(allowed, sizeof allowed, "%" PRId64 " to %" PRId64, row->min, row->max);
         else
             snprintf(allowed, sizeof allowed, "%s", row->choices ? row->choices : "text");
-        fprintf(to, "| `--%s` | `%s`%s%s%s | %s | %s | %s |\n", row->key, name,
+        fprintf(to, "| `--%s` | `%s`%s%s%s | %s | %s | %s |\n", flag, name,
                 row->variable ? ", `" : "", row->variable ? row->variable : "",
                 row->variable ? "`" : "", row->fallback[0] ? row->fallback : "(empty)", allowed,
                 row->help);

@@ -118,7 +118,7 @@ bool image_format_save(const char *path, const struct image *image,
     return ok;
 }
 
-void image_file_clear(struct image_file *file)
+void image_format_clear(struct image_file *file)
 {
     image_clear(&file->image);
     free(file->infotext);

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "image/image.h"
 
-/* What a file holds.  Clear it with image_file_clear. */
+/* What a file holds.  Clear it with image_format_clear. */
 struct image_file {
     struct image image;
     char *infotext; /* owned UTF-8, or NULL when the file has none */
@@ -49,7 +49,7 @@ bool image_format_load(struct image_file *out, const char *path, struct error *e
 bool image_format_save(const char *path, const struct image *image,
                        const struct image_write_options *options, struct error *err) MUST_CHECK;
 
-void image_file_clear(struct image_file *file);
+void image_format_clear(struct image_file *file);
 
 /* Room for any picture of the default limits in any format, and for its text. */
 #define IMAGE_FORMAT_MAX_FILE_BYTES ((size_t)512 << 20)

@@ -56,7 +56,7 @@ static void brings_pictures_and_text_back_in_every_format(void)
                 CHECK(is_close(&image, &file.image));
                 CHECK(text[t] ? file.infotext && strcmp(file.infotext, text[t]) == 0
                               : file.infotext == NULL);
-                image_file_clear(&file);
+                image_format_clear(&file);
                 buf_clear(&bytes);
                 image_clear(&image);
             }
@@ -172,7 +172,7 @@ static void saves_and_loads_files(void)
     CHECK(image_format_load(&file, path, &err));
     CHECK(memcmp(file.image.px, image.px, image_bytes(&image)) == 0);
     CHECK(file.infotext && strcmp(file.infotext, "hello") == 0);
-    image_file_clear(&file);
+    image_format_clear(&file);
     image_clear(&image);
     unlink(path);
     rmdir(folder);

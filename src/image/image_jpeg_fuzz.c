@@ -30,9 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (file.infotext && *file.infotext &&
             (!again.infotext || strcmp(again.infotext, file.infotext) != 0))
             abort();
-        image_file_clear(&again);
+        image_format_clear(&again);
     }
     buf_clear(&out);
-    image_file_clear(&file);
+    image_format_clear(&file);
     return 0;
 }

@@ -154,7 +154,7 @@ static void check_schedule(const struct schedule_train *t, const char *key, cons
     double got[64];
     struct error err = {0};
     const char *dot = strchr(key, '.');
-    const int n = atoi(dot + 1);
+    const int n = (int)strtol(dot + 1, NULL, 10);
     snprintf(name, sizeof name, "%.*s", (int)(dot - key), key);
     const struct schedule *s = schedule_find(name);
     const struct schedule_inputs in = {t, false};

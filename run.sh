@@ -1,0 +1,37 @@
+#!/bin/sh
+# Installs what is missing, builds the release, and makes a picture.  With arguments it passes them to
+# the program:  ./run.sh txt2img --prompt "a small green square on a white background"
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+. "$here/tools/packages.sh"
+packages_install build
+
+build=$here/build/release
+log=$build/build.log
+mkdir -p "$build"
+if ! { cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo &&
+       cmake --build "$build" --target diffusionapi; } >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    echo "run.sh: the build failed; all of its output is in $log" >&2
+    exit 1
+fi
+
+program=$build/diffusionapi
+if [ $# -gt 0 ]; then
+    exec "$program" "$@"
+fi
+
+mkdir -p "$here/outputs"
+picture=$here/outputs/first-image.png
+"$program" txt2img --prompt "a red circle on a blue background" --seed 1 --output "$picture"
+cat <<EOF
+
+Your picture is $picture
+
+What to type next:
+  ./run.sh txt2img --prompt "a large yellow star on a black background" --seed 7 --output star.png
+  ./run.sh img2img --image star.png --prompt "a large white star on a black background" --output white.png
+  ./run.sh txt2img --model PATH --prompt "..."      a Stable Diffusion 1.x folder or .safetensors file
+  ./run.sh help                                     all commands
+EOF

@@ -1,0 +1,77 @@
+# For run.sh and test.sh: installs the packages a machine lacks, and nothing when it lacks none.
+#
+#   packages_install build      what building needs
+#   packages_install tests      what test.sh needs besides
+
+# The command, or the pkg-config module (pc:NAME), and the package that brings it.
+packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
+pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev"
+packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
+aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu"
+packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
+pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc"
+packages_brew_tests="clang-format:clang-format"
+
+# Prints the packages of a list whose command or module is not there.
+packages_missing() {
+    for row in $1; do
+        case $row in
+        pc:*)
+            rest=${row#pc:}
+            pkg-config --exists "${rest%%:*}" 2>/dev/null || echo "${rest#*:}"
+            ;;
+        *) command -v "${row%%:*}" >/dev/null 2>&1 || echo "${row#*:}" ;;
+        esac
+    done
+}
+
+# The C library's headers: a compiler alone does not bring them on Debian.
+packages_libc() {
+    [ -e /usr/include/stdio.h ] || echo libc6-dev
+}
+
+packages_apt() {
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || {
+            echo "needed: $*; become root, or install sudo" >&2
+            return 1
+        }
+        sudo=sudo
+    fi
+    echo "installing $*" >&2
+    apt_log=$(mktemp)
+    if ! { $sudo apt-get update -q &&
+           $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } \
+        >"$apt_log" 2>&1; then
+        tail -n 20 "$apt_log" >&2
+        rm -f "$apt_log"
+        echo "could not install $*" >&2
+        return 1
+    fi
+    rm -f "$apt_log"
+}
+
+packages_install() {
+    if command -v apt-get >/dev/null 2>&1; then
+        if [ "$1" = tests ]; then list=$packages_debian_tests; else list=$packages_debian_build; fi
+        missing="$(packages_missing "$list") $(packages_libc)"
+        missing=$(echo $missing)
+        [ -z "$missing" ] || packages_apt $missing
+    elif command -v brew >/dev/null 2>&1; then
+        # Homebrew keeps jpeg-turbo out of the default search path.
+        for keg in jpeg-turbo; do
+            PKG_CONFIG_PATH=$(brew --prefix)/opt/$keg/lib/pkgconfig:${PKG_CONFIG_PATH:-}
+        done
+        export PKG_CONFIG_PATH
+        if [ "$1" = tests ]; then list=$packages_brew_tests; else list=$packages_brew_build; fi
+        missing=$(echo $(packages_missing "$list"))
+        [ -z "$missing" ] || { echo "installing $missing" >&2 && brew install --quiet $missing >&2; }
+    else
+        missing=$(echo $(packages_missing "$packages_debian_build"))
+        [ "$1" = tests ] || [ -z "$missing" ] || {
+            echo "please install $missing (the names are Debian's)" >&2
+            return 1
+        }
+    fi
+}
