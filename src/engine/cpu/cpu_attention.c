@@ -92,9 +92,9 @@ static void plan_workspace(struct plan *p, const struct cpu_kernels *k)
 {
     const size_t rows = (size_t)p->q_rows;
 
-    p->q_stride = (size_t)p->d_pad * 4;
+    p->q_stride = cpu_kernels_row_bytes(k, p->d_pad);
     p->score_stride = (size_t)up(p->tokens, 16);
-    p->p_stride = p->score_stride * 4;
+    p->p_stride = cpu_kernels_row_bytes(k, (int)p->score_stride);
     p->acc_stride = (size_t)up(p->d_columns, 16);
 
     p->at_scores = cpu_ops_round(rows * p->q_stride);

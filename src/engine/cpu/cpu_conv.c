@@ -202,7 +202,7 @@ static void region_task(void *ctx, int task, int thread)
 
     for (int block = 0; block < p->n_blocks; block++) {
         struct conv_block b = cpu_conv_plan_block(p, block);
-        size_t a_stride = (size_t)b.kc_pad * 4;
+        size_t a_stride = b.a_row;
         const void *a = thread_part(c, thread, p->thread_a);
         if (p->direct_a)
             a = direct_rows(c, &r, &b, &a_stride);
@@ -255,7 +255,7 @@ static void columns_task(void *ctx, int group, int thread)
 
     for (int block = 0; block < p->n_blocks; block++) {
         struct conv_block b = cpu_conv_plan_block(p, block);
-        size_t a_stride = (size_t)b.kc_pad * 4;
+        size_t a_stride = b.a_row;
         const void *a = shared(c) + (size_t)block * packed_block_bytes(p);
         if (p->direct_a)
             a = direct_rows(c, &r, &b, &a_stride);

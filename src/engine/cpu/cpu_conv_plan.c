@@ -3,10 +3,12 @@
 #include "base/size.h"
 
 enum {
-    TARGET_A_BYTES = 640 << 10, /* a region's prepared rows: about a third of a 2 MB L2 */
-    TARGET_FLAT_ROWS = 256,     /* rows of a region of a linear layer */
-    TARGET_COLS = 128,          /* widest region of a picture */
-    TARGET_PLACES = 512,        /* places of a region of a picture */
+    TARGET_A_BYTES = 640 << 10,   /* a region's prepared rows: about a third of a 2 MB L2 */
+    TARGET_FLAT_ROWS = 256,       /* rows of a region of a linear layer */
+    TARGET_COLS = 128,            /* widest region of a picture */
+    TARGET_ACC_BYTES = 640 << 10, /* a region's sums */
+    FEWEST_PLACES = 256,          /* of a region of a picture */
+    MOST_PLACES = 2048,
     TARGET_B_BYTES = 160 << 10, /* one group of packed columns of one block */
     TARGET_GROUP_COLUMNS = 64,
     SMALLEST_BLOCK = 32
@@ -90,6 +92,7 @@ struct conv_block cpu_conv_plan_block(const struct cpu_conv_plan *p, int i)
     b.whole = b.c + (b.source ? p->channels[0] : 0);
     b.kc = (int)at_most(p->kc, p->channels[b.source] - b.c);
     b.kc_pad = round_to(b.kc, p->k->k_multiple);
+    b.a_row = cpu_kernels_row_bytes(p->k, b.kc_pad);
     return b;
 }
 
@@ -117,12 +120,14 @@ struct conv_region cpu_conv_plan_region(const struct cpu_conv_plan *p, int task)
     return r;
 }
 
-/* Regions of about TARGET_PLACES; smaller ones when there are too few for the threads. */
+/* Regions whose sums fill about TARGET_ACC_BYTES; smaller ones when there are too few for the
+ * threads. */
 static void set_regions(struct cpu_conv_plan *p)
 {
     p->region_cols = (p->ow + TARGET_COLS - 1) / TARGET_COLS;
     p->region_cols = (p->ow + p->region_cols - 1) / p->region_cols;
-    p->region_rows = p->flat ? TARGET_FLAT_ROWS : at_least(1, TARGET_PLACES / p->region_cols);
+    int64_t places = at_most(at_least(TARGET_ACC_BYTES / 4 / p->n, FEWEST_PLACES), MOST_PLACES);
+    p->region_rows = p->flat ? TARGET_FLAT_ROWS : at_least(1, places / p->region_cols);
     p->region_rows = at_most(p->region_rows, p->oh);
     for (;;) {
         p->n_regions_x = (p->ow + p->region_cols - 1) / p->region_cols;
@@ -179,7 +184,7 @@ static size_t prepared_bytes(struct sum *s, const struct cpu_conv_plan *p,
                              const struct conv_region *r)
 {
     size_t places = (size_t)(conv_plan_phase(p, r) * p->stride * p->stride + p->k->mr);
-    return product(s, places, (size_t)p->kc_pad_max, 4);
+    return product(s, places, cpu_kernels_row_bytes(p->k, p->kc_pad_max), 1);
 }
 
 static size_t packed_bytes(struct sum *s, const struct cpu_conv_plan *p, int panels)

@@ -29,6 +29,7 @@ struct conv_block {
     int c;     /* within the source */
     int whole; /* within the joined channels */
     int kc, kc_pad;
+    size_t a_row; /* bytes of a prepared row */
 };
 
 struct cpu_conv_plan {

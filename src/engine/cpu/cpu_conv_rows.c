@@ -32,8 +32,8 @@ static void prepare_flat(const struct conv_rows *s, const struct conv_region *r,
     while (row < end) {
         int64_t image = row / plan->image_rows;
         int64_t stop = s->affine ? (image + 1) * plan->image_rows : end;
-        struct cpu_prepare p = {.to = to + (row - r->y) * b->kc_pad * 4,
-                                .to_stride = (size_t)b->kc_pad * 4,
+        struct cpu_prepare p = {.to = to + (size_t)(row - r->y) * b->a_row,
+                                .to_stride = b->a_row,
                                 .from = source_row(s, b, row),
                                 .from_stride = (size_t)plan->channels[b->source],
                                 .rows = (int)((stop < end ? stop : end) - row),
@@ -61,8 +61,8 @@ static void prepare_run(const struct line *l, int64_t x, int64_t step, int64_t c
 {
     const struct cpu_conv_plan *plan = l->s->plan;
     int64_t row = (l->image * plan->h + l->y) * plan->w + column;
-    struct cpu_prepare p = {.to = l->to + x * l->b->kc_pad * 4,
-                            .to_stride = (size_t)(step * l->b->kc_pad * 4),
+    struct cpu_prepare p = {.to = l->to + (size_t)x * l->b->a_row,
+                            .to_stride = (size_t)step * l->b->a_row,
                             .from = source_row(l->s, l->b, row),
                             .from_stride = (size_t)(column_step * plan->channels[l->b->source]),
                             .rows = (int)n,
@@ -76,7 +76,7 @@ static void prepare_run(const struct line *l, int64_t x, int64_t step, int64_t c
 static void clear_places(const struct line *l, int64_t x, int64_t n)
 {
     if (n > 0)
-        memset(l->to + x * l->b->kc_pad * 4, 0, (size_t)(n * l->b->kc_pad * 4));
+        memset(l->to + (size_t)x * l->b->a_row, 0, (size_t)n * l->b->a_row);
 }
 
 /* Stored column of an enlarged one; nearest neighbour as PyTorch's. */
@@ -127,7 +127,7 @@ void cpu_conv_rows_prepare(const struct conv_rows *s, const struct conv_region *
         int64_t y = (r->y + i % rows) * p->stride - p->pad + phase / p->stride;
         struct line l = {.s = s,
                          .b = b,
-                         .to = (unsigned char *)to + i * pitch * b->kc_pad * 4,
+                         .to = (unsigned char *)to + (size_t)(i * pitch) * b->a_row,
                          .image = r->image + image,
                          .first_column = r->x * p->stride - p->pad + phase % p->stride,
                          .pitch = pitch};
