@@ -1,4 +1,5 @@
-/* refcheck [-q] [--threads N] DIR: every stage of the program against the reference vectors in DIR.
+/* refcheck [-q] [--threads N] [--isa NAME] DIR: every stage of the program against the reference
+ * vectors in DIR.
  */
 #include "refcheck.h"
 
@@ -11,9 +12,7 @@
 #include <sys/stat.h>
 
 static void (*const groups[])(struct refcheck *r) = {
-    refcheck_text,
-    refcheck_sampler,
-    refcheck_stage,
+    refcheck_text, refcheck_sampler, refcheck_stage, refcheck_pipeline, refcheck_images,
 };
 
 static bool is_list_of_rows(const char *name)
@@ -47,8 +46,8 @@ static void list_unread(struct refcheck *r, const char *folder)
         closedir(d);
 }
 
-static bool read_arguments(struct refcheck *r, int *n_threads, int argc, char **argv,
-                           struct error *err)
+static bool read_arguments(struct refcheck *r, int *n_threads, const char **isa, int argc,
+                           char **argv, struct error *err)
 {
     for (int i = 1; i < argc; i++) {
         int64_t n = 0;
@@ -58,6 +57,8 @@ static bool read_arguments(struct refcheck *r, int *n_threads, int argc, char **
             if (!parse_int64(&n, argv[++i], 1, 256, err))
                 return error_prefix(err, "--threads");
             *n_threads = (int)n;
+        } else if (strcmp(argv[i], "--isa") == 0 && i + 1 < argc) {
+            *isa = argv[++i];
         } else if (argv[i][0] != '-' && !r->dir) {
             r->dir = argv[i];
         } else {
@@ -76,11 +77,13 @@ int main(int argc, char **argv)
 {
     struct refcheck r = {0};
     struct error err = {0};
+    const char *isa = NULL;
     int n_threads = 0;
 
-    if (!read_arguments(&r, &n_threads, argc, argv, &err) ||
-        !cpu_backend_open(&r.backend, n_threads, NULL, &err)) {
-        fprintf(stderr, "refcheck: %s\nusage: refcheck [-q] [--threads N] DIR\n", err.text);
+    if (!read_arguments(&r, &n_threads, &isa, argc, argv, &err) ||
+        !cpu_backend_open(&r.backend, n_threads, isa, &err)) {
+        fprintf(stderr, "refcheck: %s\nusage: refcheck [-q] [--threads N] [--isa NAME] DIR\n",
+                err.text);
         return 2;
     }
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {

@@ -56,10 +56,19 @@ struct refcheck_tensor {
     int64_t dims[SAFETENSORS_MAX_DIMS];
 };
 struct refcheck_tensor refcheck_tensor(const struct safetensors *file, int row, const char *name);
+struct refcheck_tensor refcheck_tensor_named(const struct safetensors *file, const char *name);
+
+/* The texts of the file's "__metadata__", an object; the caller's.  NULL when it has none. */
+json_t *refcheck_metadata(const struct safetensors *file);
+
+/* Whether the model's scheduler_config.json spaces timesteps "leading"; otherwise "linspace". */
+bool refcheck_leading(const struct model *m);
 
 /* Groups. */
-void refcheck_text(struct refcheck *r);    /* token ids */
-void refcheck_sampler(struct refcheck *r); /* random numbers, schedules, samplers */
-void refcheck_stage(struct refcheck *r);   /* text encoder, UNet, VAE */
+void refcheck_text(struct refcheck *r);     /* token ids */
+void refcheck_sampler(struct refcheck *r);  /* random numbers, schedules, samplers */
+void refcheck_stage(struct refcheck *r);    /* text encoder, UNet, VAE */
+void refcheck_pipeline(struct refcheck *r); /* latents of whole runs */
+void refcheck_images(struct refcheck *r);   /* the program's pictures */
 
 #endif

@@ -107,10 +107,16 @@ struct model *refcheck_model(struct refcheck *r, const char *name, bool single_f
 struct refcheck_tensor refcheck_tensor(const struct safetensors *file, int row, const char *name)
 {
     char full[128];
-    struct refcheck_tensor out = {.count = 1};
 
     snprintf(full, sizeof full, "%d.%s", row, name);
-    const struct safetensors_tensor *t = safetensors_find(file, full);
+    return refcheck_tensor_named(file, full);
+}
+
+struct refcheck_tensor refcheck_tensor_named(const struct safetensors *file, const char *name)
+{
+    struct refcheck_tensor out = {.count = 1};
+
+    const struct safetensors_tensor *t = safetensors_find(file, name);
     if (!t || !t->dtype_known || (t->dtype != DTYPE_F32 && t->dtype != DTYPE_I32))
         return (struct refcheck_tensor){0};
     out.n_dims = t->n_dims;
@@ -129,4 +135,39 @@ struct refcheck_tensor refcheck_tensor(const struct safetensors *file, int row, 
             memcpy(&out.x[i], t->bytes + 4 * i, 4);
     }
     return out;
+}
+
+/* safetensors.h has checked the header already; this only reads its texts. */
+json_t *refcheck_metadata(const struct safetensors *file)
+{
+    unsigned char length[8];
+    uint64_t n = 0;
+    json_t *out = NULL;
+    FILE *f = fopen(safetensors_path(file), "rb");
+
+    if (f && fread(length, 1, sizeof length, f) == sizeof length)
+        for (int i = 7; i >= 0; i--)
+            n = n << 8 | length[i];
+    char *text = n && n <= SAFETENSORS_MAX_HEADER_BYTES ? malloc((size_t)n) : NULL;
+    if (text && fread(text, 1, (size_t)n, f) == n) {
+        json_t *header = json_loadb(text, (size_t)n, 0, NULL);
+        out = json_incref(json_object_get(header, "__metadata__"));
+        json_decref(header);
+    }
+    free(text);
+    if (f)
+        fclose(f);
+    return out;
+}
+
+bool refcheck_leading(const struct model *m)
+{
+    char path[REFCHECK_MAX_PATH];
+
+    snprintf(path, sizeof path, "%.4000s/scheduler/scheduler_config.json", model_view(m)->path);
+    json_t *config = json_load_file(path, 0, NULL);
+    const char *spacing = json_string_value(json_object_get(config, "timestep_spacing"));
+    const bool leading = spacing && strcmp(spacing, "leading") == 0;
+    json_decref(config);
+    return leading;
 }
