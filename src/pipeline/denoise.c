@@ -165,8 +165,9 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
         int n_steps = r->steps - skip;
         d.calls = sampler_evaluations(r->sampler, n_steps);
         s->result->steps = n_steps;
+        /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, sigmas[skip], err) &&
-             sample(&d, x, cond, sigmas + skip, n_steps, err);
+             (n_steps == 0 || sample(&d, x, cond, sigmas + skip, n_steps, err));
     }
     if (ok) {
         *out = (struct latents){x, d.each};

@@ -151,14 +151,6 @@ bool schedule_unknown(struct error *err, const char *name)
 
 int schedule_img2img_start(int n_steps, double strength)
 {
-    int steps = (int)(strength * n_steps);
-    if (steps > n_steps - 1)
-        steps = n_steps - 1;
-    return steps < 0 ? n_steps - 1 : n_steps - steps - 1;
-}
-
-int schedule_img2img_start_diffusers(int n_steps, double strength)
-{
     const int steps = (int)(strength * n_steps);
     if (steps < 0)
         return n_steps;

@@ -80,11 +80,8 @@ const struct schedule *schedule_find(const char *name);
 bool schedule_unknown(struct error *err, const char *name);
 
 /* Where img2img enters a schedule of n_steps: the index of its first sigma.  The start is
- * x = latent + sigmas[index] * noise, and n_steps - index steps remain.  strength is 0 .. 1.
- *
- * web UIs: int(strength * n_steps) steps and one, at least one. */
+ * x = latent + sigmas[index] * noise, and int(strength * n_steps) steps remain, as in diffusers.
+ * strength is 0 .. 1; n_steps (nothing to do) is a possible answer. */
 int schedule_img2img_start(int n_steps, double strength);
-/* diffusers: int(strength * n_steps) steps; n_steps (nothing to do) is a possible answer. */
-int schedule_img2img_start_diffusers(int n_steps, double strength);
 
 #endif

@@ -138,14 +138,10 @@ static void enters_in_the_middle(void)
     static const struct {
         int n_steps;
         double strength;
-        int web, diffusers;
-    } row[] = {{10, 0.6, 3, 4}, {8, 0.25, 5, 6}, {4, 1.0, 0, 0},
-               {20, 0, 19, 20}, {1, 0.5, 0, 1},  {50, 0.75, 12, 13}};
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
-        CHECK(schedule_img2img_start(row[i].n_steps, row[i].strength) == row[i].web);
-        CHECK(schedule_img2img_start_diffusers(row[i].n_steps, row[i].strength) ==
-              row[i].diffusers);
-    }
+        int start;
+    } row[] = {{10, 0.6, 4}, {8, 0.25, 6}, {4, 1.0, 0}, {20, 0, 20}, {1, 0.5, 1}, {50, 0.75, 13}};
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
+        CHECK(schedule_img2img_start(row[i].n_steps, row[i].strength) == row[i].start);
 }
 
 static void check_schedule(const struct schedule_train *t, const char *key, const json_t *want)
