@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
 #include "image/image_format.h"
+#include "image/image_text.h"
 #include "image/resize.h"
 #include "pipeline/pipeline.h"
 
@@ -76,6 +77,11 @@ static struct gen_limits limits_of(const struct settings *s)
     return limits;
 }
 
+static bool check_text(const char *flag, const char *text, struct error *err)
+{
+    return image_text_is_utf8(text) || error_set(err, ERROR_INVALID, "%s is not UTF-8", flag);
+}
+
 static bool make_request(struct run *run, struct error *err)
 {
     const struct cli_options *o = run->options;
@@ -97,7 +103,9 @@ static bool make_request(struct run *run, struct error *err)
     r->rng = o->rng;
     r->clip_skip = (int)o->clip_skip;
     r->denoising_strength = o->denoising_strength;
-    return pick_seed(&r->seed, o->seed, err) && gen_request_check(r, &limits, err);
+    return pick_seed(&r->seed, o->seed, err) && check_text("--prompt", r->prompt, err) &&
+           check_text("--negative-prompt", r->negative_prompt, err) &&
+           gen_request_check(r, &limits, err);
 }
 
 static bool load_input(struct run *run, struct error *err)

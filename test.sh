@@ -1,0 +1,119 @@
+#!/bin/bash
+# Installs what the tests need, builds and runs all of them, and ends with a line of totals.  The exit
+# status says whether anything failed.  JOBS=N sets how many builds and tests run at once.
+set -u
+cd "$(dirname "$0")" || exit 1
+jobs=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
+logs=build/test-logs
+passed=0 failed=0 skipped=0
+mkdir -p "$logs"
+
+. tools/packages.sh
+packages_install build || exit 1
+packages_install tests || echo "going on without: their stages are skipped" >&2
+
+stage() {
+    printf '\n== %s\n' "$1"
+}
+
+# check NAME COMMAND...: one test; shows what it said only when it failed.
+check() {
+    name=$1
+    shift
+    log=$logs/$(echo "$name" | tr -c 'A-Za-z0-9\n' -).log
+    if "$@" >"$log" 2>&1; then
+        echo "passed: $name"
+        passed=$((passed + 1))
+    else
+        tail -n 60 "$log"
+        echo "FAILED: $name (all of it: $log)"
+        failed=$((failed + 1))
+        return 1
+    fi
+}
+
+skip() {
+    echo "skipped: $1"
+    skipped=$((skipped + 1))
+}
+
+# configure_and_build FOLDER TARGETS CMAKE-ARGUMENT...
+configure_and_build() {
+    folder=$1 targets=$2
+    shift 2
+    cmake -S . -B "build/$folder" -G Ninja "$@" &&
+        # shellcheck disable=SC2086 # a list of targets
+        cmake --build "build/$folder" -j "$jobs" ${targets:+--target $targets}
+}
+
+# run_tests FOLDER CTEST-ARGUMENT...: adds its numbers to the totals.
+run_tests() {
+    folder=$1
+    shift
+    log=$logs/$folder-ctest.log
+    ctest --test-dir "build/$folder" --output-on-failure --no-tests=error -j "$jobs" "$@" >"$log" 2>&1
+    status=$?
+    p=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
+    s=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped' "$log")
+    f=$(grep -E '^ *[0-9]+/[0-9]+ Test ' "$log" | grep -cvE ' Passed |\*\*\*Skipped')
+    [ $status = 0 ] || [ "$f" -gt 0 ] || f=1 # ctest itself failed
+    if [ "$f" -gt 0 ]; then
+        cat "$log"
+    else
+        grep -E '\*\*\*Skipped' "$log"
+    fi
+    echo "$folder: $p passed, $f failed, $s skipped"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+debug=-DCMAKE_BUILD_TYPE=Debug
+
+stage "release: all tests"
+if check "release: build" configure_and_build release "" -DCMAKE_BUILD_TYPE=RelWithDebInfo; then
+    run_tests release
+    # Objects of one instruction set hold the same static code; only their tables are external.
+    check "symbols are named after their files" \
+        tools/check-symbols $(find build/release/src -name '*.a')
+fi
+
+stage "format"
+if command -v clang-format >/dev/null; then
+    check "clang-format" sh -c \
+        "find src bench tools tests fuzz -name '*.[ch]' | xargs clang-format --dry-run -Werror"
+else
+    skip "clang-format: not installed"
+fi
+
+stage "clang: warnings are errors"
+if command -v clang >/dev/null; then
+    check "clang: build" configure_and_build clang "" -DCMAKE_C_COMPILER=clang \
+        -DCMAKE_BUILD_TYPE=RelWithDebInfo
+else
+    skip "clang: not installed"
+fi
+
+stage "address and undefined-behaviour sanitizers: all tests"
+if check "asan: build" configure_and_build asan "" $debug -DDAPI_SANITIZE=address,undefined; then
+    run_tests asan
+fi
+
+stage "thread sanitizer: what runs on several threads"
+concurrent="cpu_pool_test cpu_attention_test cpu_conv_test thread_test diffusionapi"
+if check "tsan: build" configure_and_build tsan "$concurrent" $debug -DDAPI_SANITIZE=thread; then
+    run_tests tsan -R '^(engine_cpu\.(cpu_pool|cpu_attention|cpu_conv)|base\.thread)$'
+    check "tsan: a picture with three threads" build/tsan/diffusionapi txt2img \
+        --prompt "a red circle" --steps 2 --threads 3 --output "$logs/tsan.png"
+fi
+
+stage "64-bit ARM under qemu: the kernels"
+if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    if check "arm64: build" configure_and_build arm64 "" -DDAPI_KERNELS_ONLY=ON \
+        -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/arm64.cmake"; then
+        run_tests arm64
+    fi
+else
+    skip "arm64: no cross compiler or no qemu"
+fi
+
+printf '\n%d passed, %d failed, %d skipped\n' $passed $failed $skipped
+[ $failed = 0 ]
