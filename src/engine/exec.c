@@ -49,6 +49,11 @@ double exec_flops(const struct exec *e)
     return e->layout.flops;
 }
 
+double exec_seconds(const struct exec *e)
+{
+    return e->layout.seconds;
+}
+
 bool exec_start(struct exec *e, void *arena, struct error *err)
 {
     ASSERT(!e->prepared);

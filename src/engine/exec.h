@@ -24,6 +24,7 @@ void exec_free(struct exec *e);
 
 size_t exec_arena_bytes(const struct exec *e);
 double exec_flops(const struct exec *e);
+double exec_seconds(const struct exec *e); /* modelled, of one run */
 
 /* Uses arena (at least exec_arena_bytes, from the backend's arena_new, borrowed), or takes one of
  * its own when arena is NULL. */

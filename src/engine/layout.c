@@ -57,7 +57,7 @@ static int overwritten(const struct graph *g, int op)
     return t->role == GRAPH_VALUE && t->last_op == op ? candidate : 0;
 }
 
-static bool collect_blocks(struct maker *m, double *flops, struct error *err)
+static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
 {
     int n_ops = graph_n_ops(m->g);
 
@@ -86,7 +86,8 @@ static bool collect_blocks(struct maker *m, double *flops, struct error *err)
         struct backend_needs needs = {0};
         if (!m->b->fn->op_needs(m->b, m->g, op, &needs, err))
             return false;
-        *flops += needs.flops;
+        l->flops += needs.flops;
+        l->seconds += needs.seconds;
         if (!round_up(&needs.workspace_bytes))
             return error_set(err, ERROR_LIMIT, "a workspace is too large");
         m->work_block[op] =
@@ -187,7 +188,7 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
         goto done;
     }
-    if (!graph_check(g, err) || !collect_blocks(&m, &l.flops, err) || !total_is_sound(&m, err))
+    if (!graph_check(g, err) || !collect_blocks(&m, &l, err) || !total_is_sound(&m, err))
         goto done;
 
     sort_by_size(&m);

@@ -15,6 +15,7 @@ struct layout {
     size_t *workspace_offset; /* by op; owned */
     size_t arena_bytes;
     double flops;
+    double seconds; /* modelled time of one run */
 };
 
 bool layout_make(struct layout *out, const struct graph *g, struct backend *b,

@@ -1,5 +1,6 @@
 #include "engine/cpu/cpu_backend.h"
 
+#include "base/clock.h"
 #include "base/size.h"
 #include "base/thread.h"
 #include "engine/cpu/cpu_ops.h"
@@ -13,6 +14,7 @@ struct cpu_backend {
     struct backend base; /* first: the two are the same pointer */
     const struct cpu_kernels *kernels;
     struct cpu_pool *pool;
+    double flops_per_second; /* of one thread's products, measured at start */
 };
 
 /* A laid-out graph with every tensor's address. */
@@ -46,6 +48,19 @@ static bool tensor_bytes(struct backend *b, struct graph_shape s, size_t *bytes,
     return true;
 }
 
+/* What the measured rate of products becomes in whole operations, and what one thread moves. */
+static const double CONV_SHARE = 0.6, ATTENTION_SHARE = 0.25, BYTES_PER_SECOND = 4e9;
+
+static double op_seconds(const struct cpu_backend *cpu, enum graph_op_kind kind,
+                         const struct backend_needs *n)
+{
+    double share = kind == GRAPH_OP_ATTENTION ? ATTENTION_SHARE : CONV_SHARE;
+    double threads = cpu_pool_threads(cpu->pool);
+    bool multiplies = kind == GRAPH_OP_ATTENTION || kind == GRAPH_OP_CONV;
+    double compute = multiplies ? n->flops / (cpu->flops_per_second * share) : 0;
+    return (compute + n->bytes / BYTES_PER_SECOND) / threads;
+}
+
 static bool op_needs(struct backend *b, const struct graph *g, int op, struct backend_needs *out,
                      struct error *err)
 {
@@ -58,6 +73,7 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
     for (int i = 0; i < n; i++)
         out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, reads[i])->shape);
     out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, o->out)->shape);
+    out->seconds = op_seconds(cpu, o->kind, out);
     return ops[o->kind]->needs(&out->workspace_bytes, cpu->kernels, cpu_pool_threads(cpu->pool), g,
                                op, err);
 }
@@ -225,6 +241,44 @@ static const struct backend_functions functions = {
     .close = close_backend,
 };
 
+/* Rate of one thread's products, the fastest of a few tries of well under a millisecond. */
+static bool measure(struct cpu_backend *cpu, struct error *err)
+{
+    enum { M = 128, N = 64, K = 256, TRIES = 5 };
+    const struct cpu_kernels *k = cpu->kernels;
+    size_t row = cpu_kernels_row_bytes(k, K), rows = M + CPU_KERNELS_MAX_MR;
+    static const ptrdiff_t no_tap = 0;
+    double best = 1;
+    size_t bytes =
+        rows * row + (size_t)(N + CPU_KERNELS_MAX_NR) * K * 4 + rows * (N + CPU_KERNELS_MAX_NR) * 4;
+    unsigned char *at = aligned_alloc(BACKEND_ALIGN, cpu_ops_round(bytes));
+
+    if (!at)
+        return error_set(err, ERROR_MEMORY, "no memory to measure the processor");
+    memset(at, 0, bytes);
+    struct cpu_gemm g = {.a = at,
+                         .a_stride = row,
+                         .b = at + rows * row,
+                         .tap = &no_tap,
+                         .n_taps = 1,
+                         .m = M,
+                         .n = N,
+                         .kc_pad = K};
+    g.acc = (float *)(void *)(at + rows * row + (size_t)(N + CPU_KERNELS_MAX_NR) * K * 4);
+    g.acc_stride = N + CPU_KERNELS_MAX_NR;
+    cpu_kernels_thread_begin(k);
+    for (int i = 0; i < TRIES; i++) {
+        double started = clock_seconds();
+        k->gemm(&g);
+        double seconds = clock_seconds() - started;
+        best = seconds > 0 && seconds < best ? seconds : best;
+    }
+    cpu_kernels_thread_end(k);
+    free(at);
+    cpu->flops_per_second = 2.0 * M * N * K / best;
+    return true;
+}
+
 static void thread_begin(void *kernels)
 {
     cpu_kernels_thread_begin(kernels);
@@ -256,7 +310,8 @@ bool cpu_backend_open(struct backend **out, int n_threads, const char *isa, stru
         const struct cpu_kernels *in;
         void *out;
     } edge = {.in = kernels};
-    if (!cpu_pool_new(&b->pool, n_threads, thread_begin, thread_end, edge.out, err)) {
+    if (!cpu_pool_new(&b->pool, n_threads, thread_begin, thread_end, edge.out, err) ||
+        !measure(b, err)) {
         close_backend(&b->base);
         return false;
     }
