@@ -7,7 +7,7 @@
 
 enum {
     /* Code pages, stacks and small allocations that appear while a run goes on. */
-    PROCESS_BYTES = 6 << 20,
+    PROCESS_BYTES = 1 << 20,
     PIXEL_BYTES = 3 * sizeof(float) + 3 + 4, /* floats, 8-bit pixels, the encoder's copy */
 };
 
