@@ -1,13 +1,19 @@
 # One folder of src/ is one static library, named after its path (engine/cpu is engine_cpu).
 # foo_test.c beside foo.c becomes the test <folder>.foo, foo_fuzz.c the fuzz target of the same name
 # whose corpus, fuzz/corpus/foo/*, runs as the test <folder>.foo.corpus.  Adding a file is all there
-# is to do.  LINK adds libraries from outside; TEST_LINK what only the tests need.
+# is to do.  LINK adds libraries from outside; TEST_LINK what only the tests need; EXCLUDE names what
+# stays out, foo for foo.c and its tests.
 function(add_folder path)
-  cmake_parse_arguments(ARG "" "" "USES;LINK;TEST_LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "USES;LINK;TEST_LINK;EXCLUDE" ${ARGN})
   string(REPLACE "/" "_" name ${path})
   file(GLOB sources CONFIGURE_DEPENDS ${path}/*.c)
   file(GLOB tests CONFIGURE_DEPENDS ${path}/*_test.c)
   file(GLOB fuzzers CONFIGURE_DEPENDS ${path}/*_fuzz.c)
+  foreach(thing IN LISTS ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "/${thing}(_test|_fuzz)?\\.c$")
+    list(FILTER tests EXCLUDE REGEX "/${thing}_test\\.c$")
+    list(FILTER fuzzers EXCLUDE REGEX "/${thing}_fuzz\\.c$")
+  endforeach()
   if(tests OR fuzzers)
     list(REMOVE_ITEM sources ${tests} ${fuzzers})
   endif()

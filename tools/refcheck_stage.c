@@ -1,5 +1,6 @@
 /* The networks one by one: text encoder, UNet, VAE, from folders and from single files. */
 #include "engine/exec.h"
+#include "engine/weights_bind.h"
 #include "nn/clip.h"
 #include "nn/unet.h"
 #include "nn/vae.h"

@@ -1,13 +1,14 @@
 /* Where each weight of a graph lives, and when.
  *
- * Binding checks every weight a graph names against the model's files: presence, element type and
- * shape.  Nothing is copied: weights stay in the mapped files, and the kernels read them as stored.
- */
+ * Nothing is copied: weights stay in the mapped files, and the kernels read them as stored.  Which
+ * tensor of a model is which weight is weights_bind's business. */
 #ifndef ENGINE_WEIGHTS_H
 #define ENGINE_WEIGHTS_H
 
+#include "base/dtype.h"
 #include "engine/graph.h"
-#include "model/model.h"
+
+#include <stddef.h>
 
 struct weights; /* the weights of one graph */
 
@@ -17,15 +18,15 @@ struct weight_view {
     int64_t count;
 };
 
-/* Binds every weight of g to the part's tensors.  Both are borrowed and must outlive *out, which
- * the caller owns.  Errors name the file, the tensor and what differs. */
-bool weights_bind(struct weights **out, const struct graph *g, const struct model *m,
-                  enum model_part part, struct error *err) MUST_CHECK;
-
 /* For tests and tools: weight i (from 1) is views[i - 1].  The array is copied, the bytes are not.
  */
 bool weights_from_views(struct weights **out, const struct graph *g,
                         const struct weight_view *views, struct error *err) MUST_CHECK;
+
+/* The same for views into private, read-only mappings of files, whose pages can be given back.  The
+ * mappings are borrowed and must outlive *out. */
+bool weights_from_mapping(struct weights **out, const struct graph *g,
+                          const struct weight_view *views, struct error *err) MUST_CHECK;
 
 void weights_free(struct weights *w);
 

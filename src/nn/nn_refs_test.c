@@ -1,4 +1,5 @@
 /* The networks with the weights of small models against what PyTorch computes from them. */
+#include "engine/weights_bind.h"
 #include "model/model.h"
 #include "nn/clip.h"
 #include "nn/nn_test_refs.h"

@@ -1,5 +1,6 @@
 #include "plan/network.h"
 
+#include "engine/weights_bind.h"
 #include "nn/clip.h"
 #include "nn/vae.h"
 
