@@ -68,52 +68,74 @@ run_tests() {
 
 debug=-DCMAKE_BUILD_TYPE=Debug
 
-stage "release: all tests"
-if check "release: build" configure_and_build release "" -DCMAKE_BUILD_TYPE=RelWithDebInfo; then
-    run_tests release
-    # Objects of one instruction set hold the same static code; only their tables are external.
-    check "symbols are named after their files" \
-        tools/check-symbols $(find build/release/src -name '*.a')
-fi
-
-stage "format"
-if command -v clang-format >/dev/null; then
-    check "clang-format" sh -c \
-        "find src bench tools tests fuzz -name '*.[ch]' | xargs clang-format --dry-run -Werror"
-else
-    skip "clang-format: not installed"
-fi
-
-stage "clang: warnings are errors"
-if command -v clang >/dev/null; then
-    check "clang: build" configure_and_build clang "" -DCMAKE_C_COMPILER=clang \
-        -DCMAKE_BUILD_TYPE=RelWithDebInfo
-else
-    skip "clang: not installed"
-fi
-
-stage "address and undefined-behaviour sanitizers: all tests"
-if check "asan: build" configure_and_build asan "" $debug -DDAPI_SANITIZE=address,undefined; then
-    run_tests asan
-fi
-
-stage "thread sanitizer: what runs on several threads"
-concurrent="cpu_pool_test cpu_attention_test cpu_conv_test thread_test diffusionapi"
-if check "tsan: build" configure_and_build tsan "$concurrent" $debug -DDAPI_SANITIZE=thread; then
-    run_tests tsan -R '^(engine_cpu\.(cpu_pool|cpu_attention|cpu_conv)|base\.thread)$'
-    check "tsan: a picture with three threads" build/tsan/diffusionapi txt2img \
-        --prompt "a red circle" --steps 2 --threads 3 --output "$logs/tsan.png"
-fi
-
-stage "64-bit ARM under qemu: the kernels"
-if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
-    if check "arm64: build" configure_and_build arm64 "" -DDAPI_KERNELS_ONLY=ON \
-        -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/arm64.cmake"; then
-        run_tests arm64
+run_release() {
+    stage "release: all tests"
+    if check "release: build" configure_and_build release "" -DCMAKE_BUILD_TYPE=RelWithDebInfo; then
+        run_tests release
+        # Objects of one instruction set hold the same static code; only their tables are external.
+        check "symbols are named after their files" \
+            tools/check-symbols $(find build/release/src -name '*.a')
     fi
-else
-    skip "arm64: no cross compiler or no qemu"
-fi
+}
 
-printf '\n%d passed, %d failed, %d skipped\n' $passed $failed $skipped
-[ $failed = 0 ]
+run_format() {
+    stage "format"
+    if command -v clang-format >/dev/null; then
+        check "clang-format" sh -c \
+            "find src bench tools/*.[ch] tests fuzz -name '*.[ch]' | xargs clang-format --dry-run -Werror"
+    else
+        skip "clang-format: not installed"
+    fi
+}
+
+run_clang() {
+    stage "clang: warnings are errors"
+    if command -v clang >/dev/null; then
+        check "clang: build" configure_and_build clang "" -DCMAKE_C_COMPILER=clang \
+            -DCMAKE_BUILD_TYPE=RelWithDebInfo
+    else
+        skip "clang: not installed"
+    fi
+}
+
+run_asan() {
+    stage "address and undefined-behaviour sanitizers: all tests"
+    if check "asan: build" configure_and_build asan "" $debug -DDAPI_SANITIZE=address,undefined; then
+        run_tests asan
+    fi
+}
+
+run_tsan() {
+    stage "thread sanitizer: what runs on several threads"
+    concurrent="cpu_pool_test cpu_attention_test cpu_conv_test thread_test diffusionapi"
+    if check "tsan: build" configure_and_build tsan "$concurrent" $debug -DDAPI_SANITIZE=thread; then
+        run_tests tsan -R '^(engine_cpu\.(cpu_pool|cpu_attention|cpu_conv)|base\.thread)$'
+        check "tsan: a picture with three threads" build/tsan/diffusionapi txt2img \
+            --prompt "a red circle" --steps 2 --threads 3 --output "$logs/tsan.png"
+    fi
+}
+
+run_arm64() {
+    stage "64-bit ARM under qemu: the kernels"
+    if command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+        if check "arm64: build" configure_and_build arm64 "" -DDAPI_KERNELS_ONLY=ON \
+            -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_TOOLCHAIN_FILE="$PWD/cmake/arm64.cmake"; then
+            run_tests arm64
+        fi
+    else
+        skip "arm64: no cross compiler or no qemu"
+    fi
+}
+
+# All in one function, so that the script is read whole before anything runs.
+main() {
+    run_release
+    run_format
+    run_clang
+    run_asan
+    run_tsan
+    run_arm64
+    printf '\n%d passed, %d failed, %d skipped\n' $passed $failed $skipped
+    [ $failed = 0 ]
+}
+main; exit
