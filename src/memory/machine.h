@@ -30,6 +30,26 @@ struct machine_source machine_this_system(void);
 bool machine_detect(struct machine *out, const struct machine_source *source,
                     struct error *err) MUST_CHECK;
 
+/* A machine put in words; what is not said is as found. */
+struct machine_words {
+    bool has_device;
+    enum machine_device device;
+    bool has_total, has_available;
+    uint64_t total_bytes, available_bytes;
+};
+
+/* Nothing is said: the machine is the one that was found. */
+bool machine_is_found(const struct machine_words *words);
+
+/* The machine that words describe.  found stands in for what they leave out and may be NULL where
+ * they say all three.  The pressure of a described machine follows from its share of available
+ * memory alone.  ERROR_INVALID when more is available than there is. */
+bool machine_describe(struct machine *out, const struct machine_words *words,
+                      const struct machine *found, struct error *err) MUST_CHECK;
+
+/* Warning below 10 % of available memory, critical below 4 %. */
+enum machine_pressure machine_pressure_of_share(const struct machine *m);
+
 /* Detection for Linux, from the files under root ("" for the real ones).  Memory limits of control
  * groups, version 1 and 2, count, those of the groups above ours too; file pages that the kernel
  * can drop do not count as used.  It only reads files, so it is built and tested everywhere. */
@@ -42,5 +62,8 @@ bool machine_macos_detect(struct machine *out, struct error *err) MUST_CHECK;
 /* "cpu", "cuda", "mps"; "normal", "warning", "critical". */
 const char *machine_device_name(enum machine_device device);
 const char *machine_pressure_name(enum machine_pressure pressure);
+
+/* False when no device has that name. */
+bool machine_find_device(enum machine_device *out, const char *name);
 
 #endif

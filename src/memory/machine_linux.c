@@ -10,10 +10,7 @@
 
 enum { PATH_ROOM = 4096, FILE_LIMIT = 1 << 20 };
 
-/* Share of memory that is left, in per cent, and of the last ten seconds that tasks waited for
- * memory. */
-#define WARNING_LEFT 10
-#define CRITICAL_LEFT 4
+/* Share of the last ten seconds that tasks waited for memory, in per cent. */
 #define WARNING_SOME 10.0
 #define CRITICAL_FULL 10.0
 
@@ -159,12 +156,12 @@ static enum machine_pressure judge(const struct machine *m, const char *root)
 {
     char *psi = read_file(root, "/proc/pressure", "memory");
     double some = stall_share(psi, "some "), full = stall_share(psi, "full ");
-    uint64_t left = m->total_bytes ? m->available_bytes / (m->total_bytes / 100 + 1) : 0;
+    enum machine_pressure by_share = machine_pressure_of_share(m);
     free(psi);
 
-    if (full >= CRITICAL_FULL || left < CRITICAL_LEFT)
+    if (full >= CRITICAL_FULL)
         return MACHINE_CRITICAL;
-    return some >= WARNING_SOME || left < WARNING_LEFT ? MACHINE_WARNING : MACHINE_NORMAL;
+    return some >= WARNING_SOME && by_share < MACHINE_WARNING ? MACHINE_WARNING : by_share;
 }
 
 bool machine_linux_detect(struct machine *out, const char *root, struct error *err)
