@@ -1,0 +1,201 @@
+/* Fails the n-th allocation of a generation for n = 1, 2, ... until one passes: each is one clean
+ * error, and the next generation draws the right picture.  The linker puts the functions called
+ * __wrap_x in the place of x (GNU ld's --wrap; see src/CMakeLists.txt). */
+#include "base/test.h"
+#include "engine/cpu/cpu_backend.h"
+#include "pipeline/pipeline.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef ALLOCATIONS_WRAPPED
+
+int main(void)
+{
+    fprintf(stderr, "the linker here cannot replace the allocator\n");
+    return 77;
+}
+
+#else
+
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t each);
+void *__wrap_realloc(void *old, size_t n);
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t each);
+void *__real_realloc(void *old, size_t n);
+
+static atomic_int calls, failing; /* failing: number of the call that fails; 0: none */
+static atomic_size_t largest_bytes;
+
+static bool is_refused(size_t bytes)
+{
+    if (bytes > largest_bytes)
+        largest_bytes = bytes;
+    return ++calls == failing;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return is_refused(n) ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t each)
+{
+    return is_refused(n * each) ? NULL : __real_calloc(n, each);
+}
+
+void *__wrap_realloc(void *old, size_t n)
+{
+    return is_refused(n) ? NULL : __real_realloc(old, n);
+}
+
+static void fail_at(int n)
+{
+    calls = 0;
+    largest_bytes = 0;
+    failing = n;
+}
+
+static const char model_path[] = "assets/demo-model";
+
+static struct gen_request request(enum gen_mode mode)
+{
+    struct gen_request r = gen_request_defaults();
+    r.mode = mode;
+    r.prompt = "a red circle on a blue background";
+    r.width = 64;
+    r.height = 64;
+    r.steps = 1;
+    r.denoising_strength = 1;
+    return r;
+}
+
+static bool generate(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
+                     const struct image *input, struct error *err)
+{
+    struct gen_plan plan = {0};
+
+    *out = (struct gen_result){0};
+    bool ok = pipeline_plan(&plan, p, r, err) && pipeline_run(out, p, r, &plan, input, NULL, err);
+    gen_plan_clear(&plan);
+    return ok;
+}
+
+/* True once the run got by without the allocation that would have failed. */
+static bool judge(const char *what, int n, bool ok, const struct error *err)
+{
+    const bool reached = calls >= failing;
+
+    fail_at(0);
+    if (!reached) {
+        CHECK(ok);
+        return true;
+    }
+    if (ok || err->code != ERROR_MEMORY || !err->text[0])
+        fprintf(stderr, "%s, allocation %d: %s, code %d, '%s'\n", what, n, ok ? "true" : "false",
+                (int)err->code, err->text);
+    CHECK(!ok && err->code == ERROR_MEMORY && err->text[0]);
+    return false;
+}
+
+static void opens_a_device_or_says_why_not(void)
+{
+    for (int n = 1;; n++) {
+        struct backend *b = NULL;
+        struct error err = {0};
+        fail_at(n);
+        bool ok = cpu_backend_open(&b, 2, NULL, &err);
+        bool passed = judge("device", n, ok, &err);
+        if (ok)
+            b->fn->close(b);
+        if (passed)
+            break;
+    }
+}
+
+/* The first 200 one by one, then more and more of them left out. */
+static int next(int n)
+{
+    return n < 200 ? n + 1 : n + n / 20;
+}
+
+static void opens_a_model_or_says_why_not(struct backend *b)
+{
+    for (int n = 1;; n = next(n)) {
+        struct pipeline *p = NULL;
+        struct error err = {0};
+        fail_at(n);
+        bool ok = pipeline_open(&p, model_path, NULL, b, &err);
+        bool passed = judge("model", n, ok, &err);
+        if (ok)
+            pipeline_close(p);
+        if (passed)
+            break;
+    }
+}
+
+static void draws_or_says_why_not(struct pipeline *p, enum gen_mode mode, const struct image *input)
+{
+    struct gen_request r = request(mode);
+    struct gen_result want, out;
+    struct error err = {0};
+
+    fail_at(0);
+    CHECK(generate(&want, p, &r, input, &err) && want.images);
+    for (int n = 1; want.images; n = next(n)) {
+        err = (struct error){0};
+        fail_at(n);
+        bool ok = generate(&out, p, &r, input, &err);
+        bool passed = judge(gen_request_mode_name(mode), n, ok, &err);
+        CHECK(passed || !out.images);
+        pipeline_result_clear(&out);
+        if (passed)
+            break;
+        CHECK(generate(&out, p, &r, input, &err));
+        CHECK(out.images &&
+              memcmp(out.images[0].px, want.images[0].px, image_bytes(&want.images[0])) == 0);
+        pipeline_result_clear(&out);
+    }
+    pipeline_result_clear(&want);
+}
+
+/* Lists of operations and a few latents; anything of a network's size belongs into the arena. */
+static void allocates_nothing_large(struct pipeline *p)
+{
+    struct gen_request r = request(GEN_TXT2IMG);
+    struct gen_result out;
+    struct error err = {0};
+
+    fail_at(0);
+    CHECK(generate(&out, p, &r, NULL, &err));
+    CHECK(largest_bytes > 0 && largest_bytes < 256 << 10);
+    pipeline_result_clear(&out);
+}
+
+int main(void)
+{
+    struct backend *b = NULL;
+    struct pipeline *p = NULL;
+    struct image input = {0};
+    struct error err = {0};
+
+    opens_a_device_or_says_why_not();
+    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err) ||
+        !image_init(&input, 64, 64, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    memset(input.px, 90, image_bytes(&input));
+    opens_a_model_or_says_why_not(b);
+    draws_or_says_why_not(p, GEN_TXT2IMG, NULL);
+    draws_or_says_why_not(p, GEN_IMG2IMG, &input);
+    allocates_nothing_large(p);
+    image_clear(&input);
+    pipeline_close(p);
+    b->fn->close(b);
+    return TEST_END();
+}
+
+#endif
