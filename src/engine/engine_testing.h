@@ -99,7 +99,7 @@ static inline void engine_testing_op(const struct graph *g, int op, float *(*at)
                                      void *ctx)
 {
     const struct graph_op *o = graph_op_view(g, op);
-    int reads[GRAPH_MAX_READS];
+    int reads[ENGINE_TESTING_READS];
     const int n_reads = graph_op_reads(o, reads);
     float *out = at(ctx, o->out);
     const int64_t n = graph_shape_count(graph_tensor_view(g, o->out)->shape);
@@ -240,7 +240,7 @@ static inline bool engine_testing_may_share(const struct graph *g,
                                             const struct engine_testing_place *a,
                                             const struct engine_testing_place *b)
 {
-    int reads[GRAPH_MAX_READS], times = 0;
+    int reads[ENGINE_TESTING_READS], times = 0;
 
     if (!a->tensor || !b->tensor || a->last != b->first || a->from != b->from || b->first < 0 ||
         graph_tensor_view(g, a->tensor)->role != GRAPH_VALUE)
