@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOT_WRITTEN = INT32_MAX }; /* first_op of a picture that nothing writes yet */
+
 struct graph {
     struct graph_op *ops;
     struct graph_tensor *tensors; /* [0] is none */
@@ -103,9 +105,17 @@ static int new_tensor(struct graph *g, struct graph_shape shape, enum graph_tens
                    sizeof *g->tensors))
         return 0;
     int first = role == GRAPH_INPUT ? -1 : g->n_ops;
-    g->tensors[++g->n_tensors] =
-        (struct graph_tensor){.shape = shape, .role = role, .first_op = first, .last_op = first};
+    g->tensors[++g->n_tensors] = (struct graph_tensor){
+        .shape = shape, .role = role, .full_h = shape.h, .first_op = first, .last_op = first};
     return g->n_tensors;
+}
+
+int graph_picture(struct graph *g, struct graph_shape shape)
+{
+    int tensor = new_tensor(g, shape, GRAPH_VALUE);
+    if (tensor)
+        g->tensors[tensor].first_op = g->tensors[tensor].last_op = NOT_WRITTEN;
+    return tensor;
 }
 
 int graph_input(struct graph *g, struct graph_shape shape)
@@ -127,7 +137,7 @@ void graph_output(struct graph *g, int tensor)
 {
     if (failed(g))
         return;
-    if (!is_tensor(g, tensor)) {
+    if (!is_tensor(g, tensor) || g->tensors[tensor].first_op == NOT_WRITTEN) {
         graph_fail(g, "an output that does not exist");
         return;
     }
@@ -162,18 +172,21 @@ int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *f
     return g->n_weights;
 }
 
-/* Adds op with a result of this shape; marks what it reads. */
-static int add(struct graph *g, const struct graph_op *op, struct graph_shape shape)
+/* Adds op with a result of this shape, or one that writes into a picture; marks what it reads. */
+static int add_into(struct graph *g, const struct graph_op *op, struct graph_shape shape, int into)
 {
-    int reads[6], weights[2];
+    int reads[GRAPH_MAX_READS], weights[2];
 
     int n_reads = graph_op_reads(op, reads);
     int n_weights = graph_op_weights(op, weights);
     if (!make_room(g, (void **)&g->ops, &g->cap_ops, g->n_ops + 1, GRAPH_MAX_OPS, sizeof *g->ops))
         return 0;
-    int out = new_tensor(g, shape, GRAPH_VALUE);
+    int out = into ? into : new_tensor(g, shape, GRAPH_VALUE);
     if (!out)
         return 0;
+    if (g->tensors[out].first_op == NOT_WRITTEN)
+        g->tensors[out].first_op = g->n_ops;
+    g->tensors[out].last_op = g->n_ops;
     for (int i = 0; i < n_reads; i++)
         g->tensors[reads[i]].last_op = g->n_ops;
     for (int i = 0; i < n_weights; i++) {
@@ -188,10 +201,20 @@ static int add(struct graph *g, const struct graph_op *op, struct graph_shape sh
     return out;
 }
 
-/* Fails unless every tensor the op names exists. */
+static int add(struct graph *g, const struct graph_op *op, struct graph_shape shape)
+{
+    return add_into(g, op, shape, 0);
+}
+
+static bool is_whole(const struct graph *g, int tensor)
+{
+    return g->tensors[tensor].shape.h == g->tensors[tensor].full_h;
+}
+
+/* Fails unless every tensor the op names exists, in a form that it takes. */
 static bool names_exist(struct graph *g, const struct graph_op *op)
 {
-    int reads[6], weights[2];
+    int reads[GRAPH_MAX_READS], weights[2];
 
     if (failed(g))
         return false;
@@ -199,11 +222,17 @@ static bool names_exist(struct graph *g, const struct graph_op *op)
     int n_weights = graph_op_weights(op, weights);
     bool exist = true;
     for (int i = 0; i < n_reads; i++)
-        exist = exist && is_tensor(g, reads[i]);
+        exist = exist && is_tensor(g, reads[i]) && g->tensors[reads[i]].first_op != NOT_WRITTEN;
     for (int i = 0; i < n_weights; i++)
         exist = exist && is_weight(g, weights[i]);
     if (!exist)
         graph_fail(g, "%s reads something that does not exist", graph_op_name(op->kind));
+    bool windows = op->kind == GRAPH_OP_CONV || op->kind == GRAPH_OP_NORM_SUMS;
+    for (int i = 0; exist && !windows && i < n_reads; i++)
+        if (!is_whole(g, reads[i])) {
+            graph_fail(g, "%s reads a window", graph_op_name(op->kind));
+            return false;
+        }
     return exist;
 }
 
@@ -229,15 +258,17 @@ static int64_t joined_channels(const struct graph *g, int x, int x2)
     if (!x2)
         return a.c;
     struct graph_shape b = g->tensors[x2].shape;
-    return a.n == b.n && a.h == b.h && a.w == b.w ? a.c + b.c : 0;
+    return a.n == b.n && a.h == b.h && a.w == b.w && is_whole(g, x) && is_whole(g, x2) ? a.c + b.c
+                                                                                       : 0;
 }
 
-/* What a convolution's kernel slides over, or n = 0 when the parts do not fit. */
+/* What a convolution's kernel slides over, whole, or n = 0 when the parts do not fit. */
 static struct graph_shape source_shape(const struct graph *g, const struct graph_source *s)
 {
     struct graph_shape shape = g->tensors[s->x].shape;
 
     shape.c = joined_channels(g, s->x, s->x2);
+    shape.h = g->tensors[s->x].full_h;
     if (s->enlarge) {
         shape.h = s->enlarge_h ? s->enlarge_h : shape.h * 2;
         shape.w = s->enlarge_w ? s->enlarge_w : shape.w * 2;
@@ -248,6 +279,59 @@ static struct graph_shape source_shape(const struct graph *g, const struct graph
             shape.n = 0;
     }
     return shape.c ? shape : (struct graph_shape){0};
+}
+
+/* True when the source's windows follow one another and hold all rows the op reads. */
+static bool windows_suffice(const struct graph *g, const struct graph_conv *op)
+{
+    const struct graph_tensor *first = &g->tensors[op->in.x];
+    int64_t end = first->y0 + first->shape.h, lo, hi;
+
+    for (int i = 0; i < GRAPH_MAX_WINDOWS - 1 && op->in.more[i]; i++) {
+        const struct graph_tensor *t = &g->tensors[op->in.more[i]];
+        struct graph_shape as_first = first->shape;
+        as_first.h = t->shape.h;
+        if (op->in.x2 || t->y0 != end || t->full_h != first->full_h ||
+            !same_shape(t->shape, as_first))
+            return false;
+        end += t->shape.h;
+    }
+    graph_conv_rows(op, first->full_h, &lo, &hi);
+    return lo >= first->y0 && hi <= end;
+}
+
+/* Completes the window of a result that is full_h rows high; false when something does not fit. */
+static bool set_window(const struct graph *g, struct graph_conv *op, struct graph_shape *out)
+{
+    int64_t full_h = out->h;
+
+    if (!op->out_rows && !op->out_y)
+        op->out_rows = full_h;
+    if (op->out_rows < 1 || op->out_y < 0 || op->out_y > full_h - op->out_rows)
+        return false;
+    out->h = op->out_rows;
+    if (op->residual) {
+        const struct graph_tensor *r = &g->tensors[op->residual];
+        if (!same_shape(r->shape, *out) || r->full_h != full_h || r->y0 != op->out_y)
+            return false;
+    }
+    if (op->into) {
+        if (!is_tensor(g, op->into) || g->tensors[op->into].role == GRAPH_INPUT)
+            return false;
+        const struct graph_shape into = g->tensors[op->into].shape;
+        if (!same_shape(into, (struct graph_shape){out->n, out->c, full_h, out->w}))
+            return false;
+    }
+    return windows_suffice(g, op);
+}
+
+/* The window whose sums a tensor ends with; NULL when it holds no sums. */
+static const struct graph_tensor *sums_of(const struct graph *g, int tensor)
+{
+    int op = tensor ? g->tensors[tensor].first_op : -1;
+    if (op < 0 || op >= g->n_ops || g->ops[op].kind != GRAPH_OP_NORM_SUMS)
+        return NULL;
+    return &g->tensors[g->ops[op].u.norm_sums.x];
 }
 
 int graph_conv(struct graph *g, const struct graph_conv *op)
@@ -265,13 +349,14 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
                 in.w + op->pad_before + op->pad_after >= op->kernel &&
                 (!geglu || (op->kernel == 1 && !op->channel_add)) && op->out_c > 0;
     struct graph_shape out = {in.n, op->out_c, 0, 0};
+    int64_t full_h = 0;
     if (fits) {
-        out.h = (in.h + op->pad_before + op->pad_after - op->kernel) / op->stride + 1;
+        out.h = full_h = (in.h + op->pad_before + op->pad_after - op->kernel) / op->stride + 1;
         out.w = (in.w + op->pad_before + op->pad_after - op->kernel) / op->stride + 1;
         int64_t rows = geglu ? 2 * op->out_c : op->out_c;
         fits = weight_is(g, op->weight, rows, in.c, op->kernel) &&
                (!op->bias || weight_is(g, op->bias, rows, 1, 1)) &&
-               (!op->residual || same_shape(g->tensors[op->residual].shape, out)) &&
+               set_window(g, &whole.u.conv, &out) &&
                (!op->channel_add || same_shape(g->tensors[op->channel_add].shape,
                                                (struct graph_shape){in.n, op->out_c, 1, 1}));
     }
@@ -280,7 +365,30 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
                    g->weights[op->weight].name);
         return 0;
     }
-    return add(g, &whole, out);
+    int result = add_into(g, &whole, out, op->into);
+    if (result && !op->into) {
+        g->tensors[result].y0 = whole.u.conv.out_y;
+        g->tensors[result].full_h = full_h;
+    }
+    return result;
+}
+
+int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op)
+{
+    struct graph_op whole = {.kind = GRAPH_OP_NORM_SUMS, .u.norm_sums = *op};
+    if (!names_exist(g, &whole))
+        return 0;
+
+    const struct graph_tensor *x = &g->tensors[op->x], *above = sums_of(g, op->before);
+    bool fits = op->before ? above && above->y0 + above->shape.h == x->y0 &&
+                                 above->full_h == x->full_h && above->shape.n == x->shape.n &&
+                                 above->shape.c == x->shape.c && above->shape.w == x->shape.w
+                           : x->y0 == 0;
+    if (!fits) {
+        graph_fail(g, "sums of a window that does not follow the one before");
+        return 0;
+    }
+    return add(g, &whole, (struct graph_shape){x->shape.n, 4 * x->shape.c, 1, 1});
 }
 
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
@@ -289,15 +397,16 @@ int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
     if (!names_exist(g, &whole))
         return 0;
 
-    struct graph_shape x = g->tensors[op->x].shape;
-    int64_t c = joined_channels(g, op->x, op->x2);
+    const struct graph_tensor *last = op->sums ? sums_of(g, op->sums) : &g->tensors[op->x];
+    bool ends = last && (op->sums ? last->y0 + last->shape.h == last->full_h : is_whole(g, op->x));
+    int64_t c = !ends ? 0 : op->sums ? last->shape.c : joined_channels(g, op->x, op->x2);
     if (!c || op->groups < 1 || c % op->groups != 0 || !weight_is(g, op->weight, c, 1, 1) ||
         !weight_is(g, op->bias, c, 1, 1)) {
         graph_fail(g, "group norm '%s' does not fit %lld channels in %d groups",
                    g->weights[op->weight].name, (long long)c, op->groups);
         return 0;
     }
-    return add(g, &whole, (struct graph_shape){x.n, 2 * c, 1, 1});
+    return add(g, &whole, (struct graph_shape){last->shape.n, 2 * c, 1, 1});
 }
 
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op)

@@ -5,6 +5,11 @@
  * and knows its bytes before a weight is read; a backend walks it.  Shapes are logical; element
  * type and physical order belong to the backend.
  *
+ * A tensor may be a window: some rows of a taller picture.  A convolution computes any rows of its
+ * result from windows that together hold what it reads, and a group norm's sums are taken window by
+ * window, in an order that is the same however the picture is cut: a network run in bands gives the
+ * same bits as one run whole.
+ *
  * Tensors and weights are named by small numbers; 0 means none.  A failure (no memory, too many
  * operations, shapes that do not fit together) is sticky: build the whole graph, then ask
  * graph_check once. */
@@ -20,7 +25,9 @@ enum {
     GRAPH_MAX_TENSORS = 1 << 15,
     GRAPH_MAX_WEIGHTS = 1 << 15,
     GRAPH_MAX_NAME = 128,
-    GRAPH_MAX_DIM = 1 << 24
+    GRAPH_MAX_DIM = 1 << 24,
+    GRAPH_MAX_WINDOWS = 8, /* of one source */
+    GRAPH_MAX_READS = GRAPH_MAX_WINDOWS + 4
 };
 
 /* n pictures or prompts of c channels over h x w places.  Tokens are a picture of height 1: c is
@@ -42,8 +49,9 @@ enum graph_op_kind {
     GRAPH_OP_GROUP_NORM, /* statistics of a group norm, as one scale and one shift per channel */
     GRAPH_OP_LAYER_NORM,
     GRAPH_OP_ATTENTION,
-    GRAPH_OP_EMBED, /* token and position embedding */
-    GRAPH_OP_ACT,   /* out = act(a + b), b optional */
+    GRAPH_OP_EMBED,     /* token and position embedding */
+    GRAPH_OP_ACT,       /* out = act(a + b), b optional */
+    GRAPH_OP_NORM_SUMS, /* sums of each channel of a window, added to those of the windows above */
     GRAPH_OP_KINDS
 };
 
@@ -56,7 +64,9 @@ struct graph_source {
     bool silu;    /* after the affine */
     bool enlarge; /* nearest neighbour, before the kernel slides over it: row y of the enlarged
                      picture is row floor(y * h / enlarged h) */
-    int64_t enlarge_h, enlarge_w; /* 0: twice the size */
+    int64_t enlarge_h, enlarge_w;    /* 0: twice the size of the whole picture */
+    int more[GRAPH_MAX_WINDOWS - 1]; /* windows that follow x from above to below without a gap;
+                                        the first 0 ends them; only without x2 */
 };
 
 struct graph_conv {
@@ -69,14 +79,23 @@ struct graph_conv {
     int pad_before, pad_after; /* zeros (after norm and silu) above/left and below/right */
     int channel_add;           /* [n, out_c, 1, 1], added to every place; 0: none */
     enum graph_act act;
-    int residual; /* same shape as the result, added last; 0: none */
+    int residual;            /* same shape (and window) as the result, added last; 0: none */
+    int64_t out_y, out_rows; /* the rows of the result to compute; 0 rows: all.  Stored ops never
+                                have 0 rows */
+    int into;                /* a graph_picture to write these rows into; 0: a tensor of its own */
 };
 
 struct graph_group_norm {
-    int x, x2; /* joined in c as in graph_source */
+    int x, x2; /* joined in c as in graph_source; both 0 where sums are given */
     int weight, bias;
     int groups;
     float eps;
+    int sums; /* a GRAPH_OP_NORM_SUMS result that has reached the picture's last row; 0: of x */
+};
+
+struct graph_norm_sums {
+    int x;      /* the window directly below those already summed, or the first one */
+    int before; /* the sums so far; 0: x is the first window */
 };
 
 struct graph_layer_norm {
@@ -112,6 +131,7 @@ struct graph_op {
         struct graph_attention attention;
         struct graph_embed embed;
         struct graph_act_op act;
+        struct graph_norm_sums norm_sums;
     } u;
 };
 
@@ -120,8 +140,10 @@ enum graph_tensor_role { GRAPH_VALUE, GRAPH_INPUT, GRAPH_OUTPUT };
 struct graph_tensor {
     struct graph_shape shape;
     enum graph_tensor_role role;
-    int first_op; /* index of the op that writes it; -1 for inputs */
-    int last_op;  /* last op that reads it; n_ops for outputs */
+    int64_t y0;     /* of a window: the row of the picture it begins with; else 0 */
+    int64_t full_h; /* height of the whole picture */
+    int first_op;   /* index of the op that writes it (first); -1 for inputs */
+    int last_op;    /* last op that reads it; n_ops for outputs */
 };
 
 struct graph_weight {
@@ -142,7 +164,10 @@ int graph_input(struct graph *g, struct graph_shape shape);
 void graph_output(struct graph *g, int tensor); /* keeps it to the end of the run */
 int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* A tensor that convolutions write piece by piece (`into`). */
+int graph_picture(struct graph *g, struct graph_shape shape);
 int graph_conv(struct graph *g, const struct graph_conv *op);
+int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op);   /* [n, 4c, 1, 1] */
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op); /* [n, 2c, 1, 1] */
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op);
 int graph_attention(struct graph *g, const struct graph_attention *op);
@@ -163,8 +188,13 @@ const struct graph_op *graph_op_view(const struct graph *g, int op);
 const struct graph_tensor *graph_tensor_view(const struct graph *g, int tensor);
 const struct graph_weight *graph_weight_view(const struct graph *g, int weight);
 
-/* Tensors and weights an op reads, in a fixed order; returns how many (at most 6 and 2). */
-int graph_op_reads(const struct graph_op *op, int tensors[6]);
+/* Rows [*lo, *hi) of the stored picture that rows [out_y, out_y + out_rows) of a convolution's
+ * result are computed from; stored_h is the height of the whole stored picture. */
+void graph_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi);
+
+/* Tensors and weights an op reads, in a fixed order; returns how many (at most GRAPH_MAX_READS and
+ * 2). */
+int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS]);
 int graph_op_weights(const struct graph_op *op, int weights[2]);
 
 /* Multiplications and additions of one op, counted as two per multiply-add. */

@@ -11,16 +11,39 @@ static int list(int *out, int n, const int *ids)
     return count;
 }
 
-int graph_op_reads(const struct graph_op *op, int tensors[6])
+void graph_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi)
+{
+    int64_t enlarged = !op->in.enlarge    ? stored_h
+                       : op->in.enlarge_h ? op->in.enlarge_h
+                                          : 2 * stored_h;
+    int64_t first = op->out_y * op->stride - op->pad_before;
+    int64_t last = (op->out_y + op->out_rows - 1) * op->stride - op->pad_before + op->kernel - 1;
+
+    first = first < 0 ? 0 : first;
+    last = last < enlarged ? last : enlarged - 1;
+    *lo = first * stored_h / enlarged;
+    *hi = last * stored_h / enlarged + 1;
+}
+
+int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS])
 {
     switch (op->kind) {
     case GRAPH_OP_CONV: {
         const struct graph_conv *c = &op->u.conv;
         const int ids[] = {c->in.x, c->in.x2, c->in.affine, c->channel_add, c->residual};
-        return c->in.x ? list(tensors, 5, ids) : list(tensors, 1, (int[]){-1});
+        if (!c->in.x)
+            return list(tensors, 1, (int[]){-1});
+        int n = list(tensors, 5, ids);
+        /* Several windows stand in for x2, so that all together have room. */
+        return n + list(tensors + n, c->in.x2 ? 0 : GRAPH_MAX_WINDOWS - 1, c->in.more);
     }
     case GRAPH_OP_GROUP_NORM: {
-        const int ids[] = {op->u.group_norm.x, op->u.group_norm.x2};
+        const int ids[] = {op->u.group_norm.x, op->u.group_norm.x2, op->u.group_norm.sums};
+        bool complete = (ids[0] != 0) != (ids[2] != 0) && (ids[0] || !ids[1]);
+        return complete ? list(tensors, 3, ids) : list(tensors, 1, (int[]){-1});
+    }
+    case GRAPH_OP_NORM_SUMS: {
+        const int ids[] = {op->u.norm_sums.x, op->u.norm_sums.before};
         return ids[0] ? list(tensors, 2, ids) : list(tensors, 1, (int[]){-1});
     }
     case GRAPH_OP_LAYER_NORM:
@@ -65,6 +88,7 @@ int graph_op_weights(const struct graph_op *op, int weights[2])
         return 2;
     case GRAPH_OP_ATTENTION:
     case GRAPH_OP_ACT:
+    case GRAPH_OP_NORM_SUMS:
     case GRAPH_OP_KINDS:
         break;
     }
@@ -82,13 +106,19 @@ double graph_op_flops(const struct graph *g, int op)
         double depth = 1;
         for (int i = 1; i < w->n_dims; i++)
             depth *= (double)w->dims[i];
+        if (o->u.conv.into) /* only its own rows */
+            out *= (double)o->u.conv.out_rows / (double)graph_tensor_view(g, o->out)->shape.h;
         return out * depth * (o->u.conv.act == GRAPH_ACT_GEGLU ? 4 : 2);
     }
     case GRAPH_OP_ATTENTION: {
         struct graph_shape k = graph_tensor_view(g, o->u.attention.k)->shape;
         return out * (double)(k.h * k.w) * 4;
     }
+    case GRAPH_OP_NORM_SUMS:
+        return 3 * (double)graph_shape_count(graph_tensor_view(g, o->u.norm_sums.x)->shape);
     case GRAPH_OP_GROUP_NORM: {
+        if (o->u.group_norm.sums)
+            break;
         double x = (double)graph_shape_count(graph_tensor_view(g, o->u.group_norm.x)->shape);
         if (o->u.group_norm.x2)
             x += (double)graph_shape_count(graph_tensor_view(g, o->u.group_norm.x2)->shape);
@@ -107,6 +137,7 @@ double graph_op_flops(const struct graph *g, int op)
 const char *graph_op_name(enum graph_op_kind kind)
 {
     static const char *const name[GRAPH_OP_KINDS] = {"convolution", "group norm", "layer norm",
-                                                     "attention",   "embedding",  "activation"};
+                                                     "attention",   "embedding",  "activation",
+                                                     "norm sums"};
     return kind < GRAPH_OP_KINDS ? name[kind] : "unknown operation";
 }

@@ -45,9 +45,12 @@ static int overwritten(const struct graph *g, int op)
 
     if (o->kind == GRAPH_OP_CONV) {
         const struct graph_conv *c = &o->u.conv;
-        candidate = c->residual;
+        candidate = c->into ? 0 : c->residual;
         if (candidate == c->in.x || candidate == c->in.x2)
             return 0;
+        for (int i = 0; i < GRAPH_MAX_WINDOWS - 1 && c->in.more[i]; i++)
+            if (candidate == c->in.more[i])
+                return 0;
     } else if (o->kind == GRAPH_OP_ACT) {
         candidate = o->u.act.a;
     }

@@ -30,6 +30,7 @@ static const struct cpu_op *const ops[GRAPH_OP_KINDS] = {
     [GRAPH_OP_ATTENTION] = &cpu_attention_op,
     [GRAPH_OP_EMBED] = &cpu_misc_embed_op,
     [GRAPH_OP_ACT] = &cpu_misc_act_op,
+    [GRAPH_OP_NORM_SUMS] = &cpu_norm_sums_op,
 };
 
 static struct cpu_backend *self(struct backend *b)
@@ -66,7 +67,7 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
 {
     struct cpu_backend *cpu = self(b);
     const struct graph_op *o = graph_op_view(g, op);
-    int reads[6];
+    int reads[GRAPH_MAX_READS];
 
     *out = (struct backend_needs){.flops = graph_op_flops(g, op)};
     int n = graph_op_reads(o, reads);
@@ -164,10 +165,12 @@ static bool run(struct backend *b, void *prepared, backend_hook_fn hook, void *c
     const struct prepared *p = prepared;
     const struct graph *g = p->binding.graph;
     int n_ops = graph_n_ops(g);
+    bool cancelled = false;
 
     for (int op = 0; op < n_ops; op++) {
-        if (hook && !hook(ctx, op, n_ops))
-            return error_set(err, ERROR_CANCELLED, "stopped on request");
+        cancelled = hook && !hook(ctx, op, n_ops);
+        if (cancelled)
+            break;
         struct cpu_context c = {
             .kernels = cpu->kernels,
             .pool = cpu->pool,
@@ -180,7 +183,8 @@ static bool run(struct backend *b, void *prepared, backend_hook_fn hook, void *c
         ops[graph_op_view(g, op)->kind]->run(&c, op);
         weights_release(p->binding.weights, op);
     }
-    return true;
+    weights_finish(p->binding.weights);
+    return !cancelled || error_set(err, ERROR_CANCELLED, "stopped on request");
 }
 
 /* Copies between rows of c (ours) and planes of h*w. */

@@ -90,15 +90,15 @@ static const void *direct_rows(const struct conv_run *c, const struct conv_regio
     return c->rows.source[b->source] + r->y * channels + b->c;
 }
 
-/* Writes one run of places that are neighbours in the output and belong to one picture. */
-static void finish_run(const struct conv_run *c, const float *acc, int64_t place, int64_t image,
-                       int64_t rows, int column, int columns, int gate_at)
+/* Writes one run of places that are neighbours in the output and belong to one picture: `place` in
+ * the window, `to` in the tensor written. */
+static void finish_run(const struct conv_run *c, const float *acc, int64_t place, int64_t to,
+                       int64_t image, int64_t rows, int column, int columns, int gate_at)
 {
     const struct cpu_conv_plan *p = &c->plan;
     bool geglu = p->op->act == GRAPH_ACT_GEGLU;
-    float *out = c->out + place * p->n + column;
     struct cpu_finish f = {
-        .out = out,
+        .out = c->out + to * p->n + column,
         .out_stride = (size_t)p->n,
         .acc = acc,
         .acc_stride = p->acc_stride,
@@ -126,7 +126,7 @@ static void finish(const struct conv_run *c, const struct conv_region *r, const 
             int64_t image = row / p->image_rows, stop = (image + 1) * p->image_rows;
             if (!c->channel_add || stop > r->y + r->rows)
                 stop = r->y + r->rows;
-            finish_run(c, acc + (size_t)(row - r->y) * p->acc_stride, row, image, stop - row,
+            finish_run(c, acc + (size_t)(row - r->y) * p->acc_stride, row, row, image, stop - row,
                        column, columns, gate_at);
             row = stop;
         }
@@ -137,8 +137,9 @@ static void finish(const struct conv_run *c, const struct conv_region *r, const 
             int64_t at = i * conv_plan_image(p, r) + y * conv_plan_pitch(p, r);
             int64_t image = r->image + i;
             int64_t place = (image * p->oh + r->y + y) * p->ow + r->x;
-            finish_run(c, acc + (size_t)at * p->acc_stride, place, image, r->cols, column, columns,
-                       gate_at);
+            int64_t to = (image * p->to_h + p->to_y + r->y + y) * p->ow + r->x;
+            finish_run(c, acc + (size_t)at * p->acc_stride, place, to, image, r->cols, column,
+                       columns, gate_at);
         }
 }
 
@@ -282,6 +283,17 @@ static bool needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_th
     return true;
 }
 
+static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
+                         const struct graph_source *in)
+{
+    for (int tensor = in->x; tensor && rows->n_windows < GRAPH_MAX_WINDOWS;) {
+        const struct graph_tensor *t = graph_tensor_view(ctx->graph, tensor);
+        rows->window[rows->n_windows++] =
+            (struct conv_window){ctx->tensors[tensor], t->y0, t->shape.h};
+        tensor = rows->n_windows < GRAPH_MAX_WINDOWS ? in->more[rows->n_windows - 1] : 0;
+    }
+}
+
 static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
 {
     const struct graph_conv *o = c->plan.op;
@@ -293,6 +305,7 @@ static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
         .plan = &c->plan,
         .source = {ctx->tensors[o->in.x], o->in.x2 ? ctx->tensors[o->in.x2] : NULL},
         .affine = o->in.affine ? ctx->tensors[o->in.affine] : NULL};
+    bind_windows(&c->rows, ctx, &o->in);
     c->channel_add = o->channel_add ? ctx->tensors[o->channel_add] : NULL;
     c->residual = o->residual ? ctx->tensors[o->residual] : NULL;
     if (o->bias) {

@@ -29,12 +29,14 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Shapes of the whole picture. */
 static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
 {
     const struct graph_conv *c = &graph_op_view(g, op)->u.conv;
     struct graph_shape x = graph_tensor_view(g, c->in.x)->shape;
-    struct graph_shape out = graph_tensor_view(g, graph_op_view(g, op)->out)->shape;
+    const struct graph_tensor *out = graph_tensor_view(g, graph_op_view(g, op)->out);
 
+    x.h = graph_tensor_view(g, c->in.x)->full_h;
     p->op = c;
     p->channels[0] = (int)x.c;
     p->channels[1] = c->in.x2 ? (int)graph_tensor_view(g, c->in.x2)->shape.c : 0;
@@ -59,8 +61,33 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->w = x.w;
     p->eh = !c->in.enlarge ? x.h : c->in.enlarge_h ? c->in.enlarge_h : 2 * x.h;
     p->ew = !c->in.enlarge ? x.w : c->in.enlarge_w ? c->in.enlarge_w : 2 * x.w;
-    p->oh = out.h;
-    p->ow = out.w;
+    p->oh = p->to_h = out->full_h;
+    p->ow = out->shape.w;
+}
+
+/* Narrows a plan for the whole picture to the rows that the op computes. */
+static void take_window(struct cpu_conv_plan *p, const struct graph *g, int op)
+{
+    const struct graph_conv *c = p->op;
+    const struct graph_tensor *x = graph_tensor_view(g, c->in.x);
+    const struct graph_tensor *out = graph_tensor_view(g, graph_op_view(g, op)->out);
+    bool same_rows = x->y0 == c->out_y && x->shape.h == c->out_rows;
+
+    if (p->flat && same_rows && !c->into) {
+        p->image_rows = x->shape.h * x->shape.w;
+        p->h = p->eh = p->oh = x->shape.n * p->image_rows;
+        return;
+    }
+    if (p->flat) {
+        p->flat = false;
+        p->images = x->shape.n;
+        p->h = p->eh = x->full_h;
+        p->w = p->ew = p->ow = x->shape.w;
+    }
+    p->oy = c->out_y;
+    p->oh = c->out_rows;
+    p->to_h = out->shape.h;
+    p->to_y = c->out_y - out->y0;
 }
 
 static int blocks_of(int channels, int kc)
@@ -235,23 +262,28 @@ bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, in
     double a_bytes = 4.0 * channels * (double)(conv_plan_phase(p, &all) * p->stride * p->stride);
     double b_bytes = 4.0 * channels * p->taps * p->weight_rows;
     p->share_a = a_bytes <= b_bytes;
-    p->direct_a = p->flat && k->a_is_f32 && !p->op->in.affine && !p->op->in.silu;
 
-    p->region_rows = p->oh;
-    p->region_cols = p->ow;
-    p->n_regions_x = p->n_regions_y = 1;
-    if (!p->share_a)
-        set_regions(p);
-    set_columns(p);
-
-    /* Block sizes must not follow the threads: regions are measured as if there were one. */
+    /* Block sizes must follow neither the threads nor the window: regions are measured as if there
+     * were one thread for the whole picture. */
     struct cpu_conv_plan one = *p;
     one.n_threads = 1;
+    one.region_rows = one.oh;
+    one.region_cols = one.ow;
+    one.n_regions_x = one.n_regions_y = 1;
     if (!p->share_a)
         set_regions(&one);
     struct conv_region r = cpu_conv_plan_region(&one, 0);
     int64_t places = conv_plan_phase(p, &r) * p->stride * p->stride;
     set_blocks(p, p->share_a ? TARGET_B_BYTES / (4 * p->taps * TARGET_GROUP_COLUMNS)
                              : TARGET_A_BYTES / (4 * places));
+
+    take_window(p, g, op);
+    p->direct_a = p->flat && k->a_is_f32 && !p->op->in.affine && !p->op->in.silu;
+    p->region_rows = p->oh;
+    p->region_cols = p->ow;
+    p->n_regions_x = p->n_regions_y = 1;
+    if (!p->share_a)
+        set_regions(p);
+    set_columns(p);
     return set_scratch(p, err);
 }

@@ -10,7 +10,8 @@
  *   many places:  all of B is packed once, shared; a task is a region, prepared by its thread;
  *   many weights: all of A is prepared once, shared; a task is a group of columns, packed by its
  *                 thread.
- * Block sizes along K depend on the shape alone, so the order of additions does too. */
+ * Block sizes along K depend on the whole picture's shape alone, so the order of additions does
+ * too: neither threads nor windows change it. */
 #ifndef ENGINE_CPU_CPU_CONV_PLAN_H
 #define ENGINE_CPU_CPU_CONV_PLAN_H
 
@@ -40,9 +41,11 @@ struct cpu_conv_plan {
     /* Shapes.  A kernel of 1 that changes no size sees one picture of width 1. */
     bool flat;
     int64_t images, image_rows; /* image_rows: places of one real picture, for flat ones */
-    int64_t h, w;               /* stored picture */
+    int64_t h, w;               /* stored picture, whole */
     int64_t eh, ew;             /* after enlarging */
-    int64_t oh, ow;
+    int64_t oh, ow;             /* the result's window, which begins at row oy */
+    int64_t oy;
+    int64_t to_h, to_y; /* rows of the tensor written to, and where in it the window begins */
     int channels[2];
     int n, weight_rows; /* output channels; rows of the weight (twice n for GEGLU) */
     int kernel, stride, pad, taps;

@@ -52,7 +52,9 @@ struct line {
     const struct conv_rows *s;
     const struct conv_block *b;
     unsigned char *to;
-    int64_t image, y; /* y: row of the stored picture */
+    int64_t image;
+    const float *from; /* the tensor that holds it, and which of its rows it is */
+    int64_t row;
     int64_t first_column, pitch;
 };
 
@@ -60,10 +62,10 @@ static void prepare_run(const struct line *l, int64_t x, int64_t step, int64_t c
                         int64_t column_step, int64_t n)
 {
     const struct cpu_conv_plan *plan = l->s->plan;
-    int64_t row = (l->image * plan->h + l->y) * plan->w + column;
+    int64_t row = l->row * plan->w + column;
     struct cpu_prepare p = {.to = l->to + (size_t)x * l->b->a_row,
                             .to_stride = (size_t)step * l->b->a_row,
-                            .from = source_row(l->s, l->b, row),
+                            .from = l->from + row * plan->channels[l->b->source] + l->b->c,
                             .from_stride = (size_t)(column_step * plan->channels[l->b->source]),
                             .rows = (int)n,
                             .kc = l->b->kc,
@@ -83,6 +85,23 @@ static void clear_places(const struct line *l, int64_t x, int64_t n)
 static int64_t stored(int64_t at, int64_t size, int64_t enlarged)
 {
     return size == enlarged ? at : at * size / enlarged;
+}
+
+/* Finds row y of the stored picture. */
+static void find_row(struct line *l, int64_t y)
+{
+    const struct conv_rows *s = l->s;
+    const struct conv_window *w = s->window;
+
+    if (l->b->source == 1) { /* joined sources are whole */
+        l->from = s->source[1];
+        l->row = l->image * s->plan->h + y;
+        return;
+    }
+    while (y >= w->y0 + w->h && w < &s->window[s->n_windows - 1])
+        w++;
+    l->from = w->x;
+    l->row = l->image * w->h + y - w->y0;
 }
 
 static void prepare_line(const struct line *l)
@@ -124,7 +143,7 @@ void cpu_conv_rows_prepare(const struct conv_rows *s, const struct conv_region *
     }
     for (int64_t i = first; i < first + n; i++) {
         int64_t phase = i / (r->n_images * rows), image = i / rows % r->n_images;
-        int64_t y = (r->y + i % rows) * p->stride - p->pad + phase / p->stride;
+        int64_t y = (p->oy + r->y + i % rows) * p->stride - p->pad + phase / p->stride;
         struct line l = {.s = s,
                          .b = b,
                          .to = (unsigned char *)to + (size_t)(i * pitch) * b->a_row,
@@ -135,7 +154,7 @@ void cpu_conv_rows_prepare(const struct conv_rows *s, const struct conv_region *
             clear_places(&l, 0, pitch);
             continue;
         }
-        l.y = stored(y, p->h, p->eh);
+        find_row(&l, stored(y, p->h, p->eh));
         prepare_line(&l);
     }
 }

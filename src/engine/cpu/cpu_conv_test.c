@@ -309,8 +309,221 @@ static void equals_a_plain_loop_on_every_instruction_set(void)
     }
 }
 
+/* The row's convolution behind a 1x1 one, so that its source can be cut: into windows of `cut` rows
+ * each, computed `band` rows at a time into one picture.  0: everything whole. */
+static int build_cut(struct graph *g, const struct row *r, const struct fixture *f, int cut,
+                     int band, int inputs[5])
+{
+    int all = r->c + r->c2;
+    struct graph_conv copy = {.out_c = r->c, .kernel = 1, .stride = 1};
+    struct graph_conv op = {.in = {0, 0, 0, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
+                            .out_c = r->out_c,
+                            .kernel = r->kernel,
+                            .stride = r->stride,
+                            .pad_before = r->before,
+                            .pad_after = r->after,
+                            .act = r->act};
+    op.weight = graph_weight(g, 4, (int64_t[]){f->weight_rows, all, r->kernel, r->kernel}, "w");
+    if (r->bias)
+        op.bias = graph_weight(g, 1, (int64_t[]){f->weight_rows}, "b");
+    copy.weight = graph_weight(g, 2, (int64_t[]){r->c, r->c}, "copy");
+
+    inputs[0] = graph_input(g, (struct graph_shape){r->n, r->c, r->h, r->w});
+    if (r->c2)
+        inputs[1] = graph_input(g, (struct graph_shape){r->n, r->c2, r->h, r->w});
+    if (r->affine)
+        inputs[2] = graph_input(g, (struct graph_shape){r->n, 2 * all, 1, 1});
+    if (r->channel_add)
+        inputs[3] = graph_input(g, (struct graph_shape){r->n, r->out_c, 1, 1});
+    if (r->residual)
+        inputs[4] = graph_input(g, (struct graph_shape){r->n, r->out_c, f->oh, f->ow});
+    op.in.x2 = inputs[1];
+    op.in.affine = inputs[2];
+    op.channel_add = inputs[3];
+
+    /* Joined sources stay whole. */
+    int windows[64], n_windows = 0, source_cut = cut && !r->c2 ? cut : r->h;
+    copy.in.x = inputs[0];
+    for (int y = 0; y < r->h && n_windows < 64; y += source_cut) {
+        copy.out_y = y;
+        copy.out_rows = r->h - y < source_cut ? r->h - y : source_cut;
+        windows[n_windows++] = graph_conv(g, &copy);
+    }
+    int picture = 0;
+    if (cut)
+        picture = graph_picture(g, (struct graph_shape){r->n, r->out_c, f->oh, f->ow});
+    for (int y = 0; y < f->oh; y += cut ? band : f->oh) {
+        int64_t lo, hi;
+        op.out_y = y;
+        op.out_rows = !cut || f->oh - y < band ? f->oh - y : band;
+        op.into = picture;
+        graph_conv_rows(&op, r->h, &lo, &hi);
+        int *to = op.in.more;
+        op.in.x = 0;
+        memset(op.in.more, 0, sizeof op.in.more);
+        for (int i = 0; i < n_windows; i++)
+            if (i * source_cut < hi && (i + 1) * source_cut > lo)
+                *(op.in.x ? to++ : &op.in.x) = windows[i];
+        if (r->residual && cut) {
+            /* Residuals of a window are windows: cut by a 1x1 convolution, too. */
+            struct graph_conv part = {.in.x = inputs[4],
+                                      .out_c = r->out_c,
+                                      .kernel = 1,
+                                      .stride = 1,
+                                      .out_y = y,
+                                      .out_rows = op.out_rows};
+            part.weight = graph_weight(g, 2, (int64_t[]){r->out_c, r->out_c}, "unit");
+            op.residual = graph_conv(g, &part);
+        } else if (r->residual) {
+            struct graph_conv part = {
+                .in.x = inputs[4], .out_c = r->out_c, .kernel = 1, .stride = 1};
+            part.weight = graph_weight(g, 2, (int64_t[]){r->out_c, r->out_c}, "unit");
+            op.residual = graph_conv(g, &part);
+        }
+        int out = graph_conv(g, &op);
+        picture = cut ? picture : out;
+    }
+    graph_output(g, picture);
+    return picture;
+}
+
+static float *run_cut(const struct fixture *f, const char *isa, int n_threads, int cut, int band)
+{
+    const struct row *r = f->r;
+    const float *numbers[5] = {f->xs, f->x2s, f->affines, f->adds, f->residuals};
+    int inputs[5] = {0};
+    struct error err = {0};
+    struct backend *b = NULL;
+    struct weights *w = NULL;
+    struct exec *e = NULL;
+    struct graph *g = graph_new();
+    int out = build_cut(g, r, f, cut, band, inputs);
+    float *result = calloc((size_t)(r->n * r->out_c * f->oh * f->ow), sizeof *result);
+    float *square = new_numbers((size_t)(r->c * r->c));
+    float *unit = calloc((size_t)(r->out_c * r->out_c), sizeof *unit);
+    struct weight_view views[512];
+    int n_weights = graph_n_weights(g);
+
+    CHECK(n_weights > 0 && n_weights <= 512 && result && square && unit);
+    for (int i = 0; i < r->out_c; i++)
+        unit[i * r->out_c + i] = 1;
+    for (int i = 0; i < n_weights && i < 512; i++) {
+        const char *name = graph_weight_view(g, i + 1)->name;
+        views[i] = *name == 'w'   ? (struct weight_view){f->weight_bytes + 1, r->dtype, 0}
+                   : *name == 'b' ? (struct weight_view){f->biases, DTYPE_F32, f->weight_rows}
+                   : *name == 'c' ? (struct weight_view){square, DTYPE_F32, r->c * r->c}
+                                  : (struct weight_view){unit, DTYPE_F32, r->out_c * r->out_c};
+    }
+    bool ok = graph_check(g, &err) && cpu_backend_open(&b, n_threads, isa, &err) &&
+              weights_from_views(&w, g, views, &err) && exec_new(&e, g, b, w, &err) &&
+              exec_start(e, NULL, &err);
+    for (int i = 0; ok && i < 5; i++)
+        if (inputs[i])
+            exec_write(e, inputs[i], numbers[i], BACKEND_ROWS);
+    ok = ok && exec_run(e, NULL, NULL, &err);
+    if (ok)
+        exec_read(e, out, result, BACKEND_ROWS);
+    else
+        fprintf(stderr, "%s: %s\n", r->why, err.text);
+    CHECK(ok);
+    exec_free(e);
+    weights_free(w);
+    if (b)
+        b->fn->close(b);
+    graph_free(g);
+    free(square);
+    free(unit);
+    return result;
+}
+
+static void computes_the_same_bits_window_by_window(void)
+{
+    static const struct {
+        int cut, band, threads;
+    } way[] = {{3, 2, 2}, {7, 5, 1}, {2, 1, 3}, {100, 4, 2}};
+    const struct cpu_kernels *table[8];
+    int n = cpu_kernels_list(table);
+    uint32_t start = seed;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fixture f;
+        build(&f, &rows[i]);
+        size_t bytes = (size_t)(rows[i].n * rows[i].out_c * f.oh * f.ow) * sizeof(float);
+        for (int k = 0; k < n; k++) {
+            seed = start;
+            float *whole = run_cut(&f, table[k]->name, 2, 0, 0);
+            for (size_t j = 0; j < sizeof way / sizeof way[0]; j++) {
+                seed = start;
+                float *cut = run_cut(&f, table[k]->name, way[j].threads, way[j].cut, way[j].band);
+                bool same = memcmp(whole, cut, bytes) == 0;
+                if (!same)
+                    fprintf(stderr, "%s, %s: windows of %d differ\n", rows[i].why, table[k]->name,
+                            way[j].band);
+                CHECK(same);
+                free(cut);
+            }
+            free(whole);
+        }
+        clear(&f);
+    }
+}
+
+/* What cannot be: a window that misses rows its result needs, a gap, a residual of other rows. */
+static void refuses_windows_that_do_not_fit(void)
+{
+    static const struct {
+        const char *why;
+        int y[2], rows[2]; /* windows of the source */
+        int out_y, out_rows, residual_y;
+        bool good;
+    } row[] = {
+        {"fits", {0, 4}, {4, 4}, 2, 5, 2, true},
+        {"row above missing", {2, 6}, {4, 6}, 2, 5, 2, false},
+        {"row below missing", {0, 4}, {4, 3}, 2, 5, 2, false},
+        {"gap", {0, 5}, {4, 6}, 2, 5, 2, false},
+        {"overlap", {0, 3}, {4, 6}, 2, 5, 2, false},
+        {"residual of other rows", {0, 4}, {4, 4}, 2, 5, 3, false},
+        {"beyond the picture", {0, 4}, {4, 8}, 10, 3, 10, false},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct error err = {0};
+        struct graph *g = graph_new();
+        struct graph_conv copy = {.out_c = 4, .kernel = 1, .stride = 1}, op = {0};
+        int w1 = graph_weight(g, 2, (int64_t[]){4, 4}, "copy"), part[2], residual;
+        copy.in.x = graph_input(g, (struct graph_shape){1, 4, 12, 3});
+        copy.weight = w1;
+        for (int k = 0; k < 2; k++) {
+            copy.out_y = row[i].y[k];
+            copy.out_rows = row[i].rows[k];
+            part[k] = graph_conv(g, &copy);
+        }
+        copy.out_y = row[i].residual_y;
+        copy.out_rows = row[i].out_y + row[i].out_rows > 12 ? 2 : row[i].out_rows;
+        residual = graph_conv(g, &copy);
+        CHECK(graph_check(g, &err));
+        op = (struct graph_conv){.in = {.x = part[0], .more = {part[1]}},
+                                 .out_c = 4,
+                                 .kernel = 3,
+                                 .stride = 1,
+                                 .pad_before = 1,
+                                 .pad_after = 1,
+                                 .residual = residual,
+                                 .out_y = row[i].out_y,
+                                 .out_rows = row[i].out_rows};
+        op.weight = graph_weight(g, 4, (int64_t[]){4, 4, 3, 3}, "w");
+        bool made = graph_conv(g, &op) > 0;
+        if (made != row[i].good)
+            fprintf(stderr, "%s\n", row[i].why);
+        CHECK(made == row[i].good && graph_check(g, &err) == row[i].good);
+        graph_free(g);
+    }
+}
+
 int main(void)
 {
     equals_a_plain_loop_on_every_instruction_set();
+    computes_the_same_bits_window_by_window();
+    refuses_windows_that_do_not_fit();
     return TEST_END();
 }

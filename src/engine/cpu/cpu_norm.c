@@ -1,16 +1,14 @@
 /* Group norm's statistics and layer norm.
  *
  * A group norm writes no normalised copy: its result is one scale and one shift per channel, which
- * the convolution behind it applies on the way in.  Sums run over chunks of rows whose size depends
- * on the shape alone, and are added in the order of the chunks, in double. */
+ * the convolution behind it applies on the way in.  Sums run over one line of the picture, and are
+ * added line by line from above to below, in double: whoever takes them in pieces gets the same. */
 #include "engine/cpu/cpu_ops.h"
 
 #include <math.h>
 
 enum {
-    CHUNK_NUMBERS = 1 << 15, /* 128 KiB read by one task */
-    CHUNK_ROWS_MIN = 16,
-    CHUNKS_MAX = 256,
+    FOLD_NUMBERS = 1 << 8, /* sums of one task */
     LAYER_NUMBERS = 1 << 14
 };
 
@@ -36,36 +34,119 @@ struct group_run {
     const float *x, *x2;
     float *out;
     float *weight, *bias;
-    double *sums; /* [picture][chunk][2][c]: sums, then sums of squares */
-    int64_t n, rows, c, c1;
-    int64_t chunk_rows;
-    int chunks;
+    double *sums;         /* [picture][line][2][c]: sums, then sums of squares */
+    const double *before; /* [picture][2][c]: sums of the lines above; NULL: none */
+    double *total;        /* the same with this window's */
+    int64_t n, h, w, c, c1;
+    int lines; /* in sums: h, or 1 where they are already added up */
     int groups;
     float eps;
 };
 
-static struct group_run group_plan(const struct graph *g, int op)
+static bool lines_fit(const struct group_run *r, int64_t tasks_each, struct error *err)
 {
-    const struct graph_group_norm *o = &graph_op_view(g, op)->u.group_norm;
-    const struct graph_shape x = graph_tensor_view(g, o->x)->shape;
-    struct group_run r = {.n = x.n, .rows = x.h * x.w, .c = x.c, .c1 = x.c};
-
-    if (o->x2)
-        r.c += graph_tensor_view(g, o->x2)->shape.c;
-    r.groups = o->groups;
-    r.eps = o->eps;
-    r.chunk_rows = CHUNK_NUMBERS / r.c;
-    if (r.chunk_rows < CHUNK_ROWS_MIN)
-        r.chunk_rows = CHUNK_ROWS_MIN;
-    if (r.chunk_rows < (r.rows + CHUNKS_MAX - 1) / CHUNKS_MAX)
-        r.chunk_rows = (r.rows + CHUNKS_MAX - 1) / CHUNKS_MAX;
-    r.chunks = (int)((r.rows + r.chunk_rows - 1) / r.chunk_rows);
-    return r;
+    if (r->n * r->h > INT32_MAX || r->n * tasks_each > INT32_MAX)
+        return error_set(err, ERROR_LIMIT, "group norm over %lld pictures", (long long)r->n);
+    return true;
 }
 
 static size_t sums_bytes(const struct group_run *r)
 {
-    return cpu_ops_round((size_t)(r->n * r->chunks * 2 * r->c) * sizeof(double));
+    return cpu_ops_round((size_t)(r->n * r->h * 2 * r->c) * sizeof(double));
+}
+
+static void sum_task(void *ctx, int task, int thread)
+{
+    const struct group_run *r = ctx;
+    const int64_t c2 = r->c - r->c1, row = task * r->w;
+    double *sum = r->sums + (int64_t)task * 2 * r->c;
+    (void)thread;
+
+    r->kernels->channel_sums(sum, sum + r->c, r->x + row * r->c1, (size_t)r->c1, (size_t)r->w,
+                             (int)r->c1);
+    if (r->x2)
+        r->kernels->channel_sums(sum + r->c1, sum + r->c + r->c1, r->x2 + row * c2, (size_t)c2,
+                                 (size_t)r->w, (int)c2);
+}
+
+/* Adds up some of the sums of one picture, line by line. */
+static void add_lines(double *to, const double *before, const double *lines, int64_t n_lines,
+                      int64_t stride, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++)
+        to[j] = before ? before[j] + lines[j] : lines[j];
+    for (int64_t i = 1; i < n_lines; i++)
+        for (int64_t j = 0; j < n; j++)
+            to[j] += lines[i * stride + j];
+}
+
+/* --- The sums of one window. --- */
+
+static struct group_run sums_plan(const struct graph *g, int op)
+{
+    const struct graph_norm_sums *o = &graph_op_view(g, op)->u.norm_sums;
+    const struct graph_shape x = graph_tensor_view(g, o->x)->shape;
+    return (struct group_run){.n = x.n, .h = x.h, .w = x.w, .c = x.c, .c1 = x.c};
+}
+
+static int64_t fold_tasks(const struct group_run *r)
+{
+    return (2 * r->c + FOLD_NUMBERS - 1) / FOLD_NUMBERS;
+}
+
+static bool sums_needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_threads,
+                       const struct graph *g, int op, struct error *err)
+{
+    const struct group_run r = sums_plan(g, op);
+    (void)k, (void)n_threads;
+    *workspace_bytes = sums_bytes(&r);
+    return lines_fit(&r, fold_tasks(&r), err);
+}
+
+static void fold_task(void *ctx, int task, int thread)
+{
+    const struct group_run *r = ctx;
+    const int64_t picture = task / fold_tasks(r), first = task % fold_tasks(r) * FOLD_NUMBERS;
+    const int64_t n = 2 * r->c - first < FOLD_NUMBERS ? 2 * r->c - first : FOLD_NUMBERS;
+    const int64_t at = picture * 2 * r->c + first;
+    (void)thread;
+
+    add_lines(r->total + at, r->before ? r->before + at : NULL,
+              r->sums + picture * r->h * 2 * r->c + first, r->h, 2 * r->c, n);
+}
+
+static void sums_run(const struct cpu_context *ctx, int op)
+{
+    const struct graph_op *o = graph_op_view(ctx->graph, op);
+    struct group_run r = sums_plan(ctx->graph, op);
+
+    r.kernels = ctx->kernels;
+    r.x = ctx->tensors[o->u.norm_sums.x];
+    r.before = (const double *)(const void *)tensor_view(ctx, o->u.norm_sums.before);
+    r.total = (double *)(void *)ctx->tensors[o->out];
+    r.sums = (double *)(void *)ctx->workspace;
+    cpu_pool_run(ctx->pool, sum_task, &r, (int)(r.n * r.h));
+    cpu_pool_run(ctx->pool, fold_task, &r, (int)(r.n * fold_tasks(&r)));
+}
+
+/* --- The norm: of a whole tensor, or from sums. --- */
+
+static struct group_run group_plan(const struct graph *g, int op)
+{
+    const struct graph_group_norm *o = &graph_op_view(g, op)->u.group_norm;
+    int x = o->x;
+
+    if (o->sums)
+        x = graph_op_view(g, graph_tensor_view(g, o->sums)->first_op)->u.norm_sums.x;
+    const struct graph_tensor *t = graph_tensor_view(g, x);
+    struct group_run r = {.n = t->shape.n, .h = t->full_h, .w = t->shape.w, .c = t->shape.c};
+    r.c1 = r.c;
+    if (o->x2)
+        r.c += graph_tensor_view(g, o->x2)->shape.c;
+    r.lines = o->sums ? 1 : (int)r.h;
+    r.groups = o->groups;
+    r.eps = o->eps;
+    return r;
 }
 
 static bool group_needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_threads,
@@ -73,27 +154,10 @@ static bool group_needs(size_t *workspace_bytes, const struct cpu_kernels *k, in
 {
     const struct group_run r = group_plan(g, op);
     (void)k, (void)n_threads;
-    if (r.n * r.chunks > INT32_MAX || r.n * r.groups > INT32_MAX)
-        return error_set(err, ERROR_LIMIT, "group norm over %lld pictures", (long long)r.n);
-    *workspace_bytes = sums_bytes(&r) + 2 * floats_bytes(r.c);
-    return true;
-}
-
-static void sum_task(void *ctx, int task, int thread)
-{
-    const struct group_run *r = ctx;
-    const int64_t picture = task / r->chunks;
-    const int64_t first = task % r->chunks * r->chunk_rows;
-    const int64_t rows = r->rows - first < r->chunk_rows ? r->rows - first : r->chunk_rows;
-    const int64_t c2 = r->c - r->c1, row = picture * r->rows + first;
-    double *sum = r->sums + (int64_t)task * 2 * r->c;
-    (void)thread;
-
-    r->kernels->channel_sums(sum, sum + r->c, r->x + row * r->c1, (size_t)r->c1, (size_t)rows,
-                             (int)r->c1);
-    if (r->x2)
-        r->kernels->channel_sums(sum + r->c1, sum + r->c + r->c1, r->x2 + row * c2, (size_t)c2,
-                                 (size_t)rows, (int)c2);
+    *workspace_bytes = 2 * floats_bytes(r.c);
+    if (!graph_op_view(g, op)->u.group_norm.sums)
+        *workspace_bytes += sums_bytes(&r);
+    return lines_fit(&r, r.groups, err);
 }
 
 /* Mean and deviation of one group of one picture, and from them its channels' scale and shift. */
@@ -102,45 +166,49 @@ static void scale_task(void *ctx, int task, int thread)
     const struct group_run *r = ctx;
     const int64_t picture = task / r->groups, width = r->c / r->groups;
     const int64_t first = task % r->groups * width;
+    double *s = r->sums + picture * r->lines * 2 * r->c + first;
     double sum = 0, squares = 0;
     (void)thread;
 
-    for (int i = 0; i < r->chunks; i++) {
-        const double *s = r->sums + (picture * r->chunks + i) * 2 * r->c;
-        for (int64_t j = first; j < first + width; j++) {
-            sum += s[j];
-            squares += s[r->c + j];
-        }
+    /* The first line of sums becomes their total; only this group's, so nobody else looks. */
+    for (int64_t half = 0; half < 2 && r->lines > 1; half++)
+        add_lines(s + half * r->c, NULL, s + half * r->c, r->lines, 2 * r->c, width);
+    for (int64_t j = 0; j < width; j++) {
+        sum += s[j];
+        squares += s[r->c + j];
     }
-    const double count = (double)width * (double)r->rows;
+    const double count = (double)width * (double)r->h * (double)r->w;
     const double mean = sum / count;
     const double variance = squares / count - mean * mean;
     const double per_deviation = 1.0 / sqrt((variance > 0 ? variance : 0) + (double)r->eps);
 
     float *scale = r->out + picture * 2 * r->c, *shift = scale + r->c;
     for (int64_t j = first; j < first + width; j++) {
-        const double s = (double)r->weight[j] * per_deviation;
-        scale[j] = (float)s;
-        shift[j] = (float)((double)r->bias[j] - mean * s);
+        const double d = (double)r->weight[j] * per_deviation;
+        scale[j] = (float)d;
+        shift[j] = (float)((double)r->bias[j] - mean * d);
     }
 }
 
 static void group_run(const struct cpu_context *ctx, int op)
 {
     const struct graph_op *o = graph_op_view(ctx->graph, op);
+    const struct graph_group_norm *norm = &o->u.group_norm;
     struct group_run r = group_plan(ctx->graph, op);
-    unsigned char *weights = ctx->workspace + sums_bytes(&r);
+    unsigned char *weights = ctx->workspace + (norm->sums ? 0 : sums_bytes(&r));
 
     r.kernels = ctx->kernels;
-    r.x = tensor_view(ctx, o->u.group_norm.x);
-    r.x2 = tensor_view(ctx, o->u.group_norm.x2);
+    r.x = tensor_view(ctx, norm->x);
+    r.x2 = tensor_view(ctx, norm->x2);
     r.out = ctx->tensors[o->out];
-    r.sums = (double *)(void *)ctx->workspace;
+    r.sums =
+        (double *)(void *)(norm->sums ? (unsigned char *)ctx->tensors[norm->sums] : ctx->workspace);
     r.weight = (float *)(void *)weights;
     r.bias = (float *)(void *)(weights + floats_bytes(r.c));
-    read_weight(r.weight, ctx, o->u.group_norm.weight, r.c);
-    read_weight(r.bias, ctx, o->u.group_norm.bias, r.c);
-    cpu_pool_run(ctx->pool, sum_task, &r, (int)r.n * r.chunks);
+    read_weight(r.weight, ctx, norm->weight, r.c);
+    read_weight(r.bias, ctx, norm->bias, r.c);
+    if (!norm->sums)
+        cpu_pool_run(ctx->pool, sum_task, &r, (int)(r.n * r.h));
     cpu_pool_run(ctx->pool, scale_task, &r, (int)r.n * r.groups);
 }
 
@@ -207,4 +275,5 @@ static void layer_run(const struct cpu_context *ctx, int op)
 }
 
 const struct cpu_op cpu_norm_group_op = {group_needs, group_run};
+const struct cpu_op cpu_norm_sums_op = {sums_needs, sums_run};
 const struct cpu_op cpu_norm_layer_op = {layer_needs, layer_run};

@@ -29,6 +29,7 @@ struct cpu_op {
 extern const struct cpu_op cpu_conv_op;       /* cpu_conv.c */
 extern const struct cpu_op cpu_attention_op;  /* cpu_attention.c */
 extern const struct cpu_op cpu_norm_group_op; /* cpu_norm.c */
+extern const struct cpu_op cpu_norm_sums_op;
 extern const struct cpu_op cpu_norm_layer_op;
 extern const struct cpu_op cpu_misc_embed_op; /* cpu_misc.c */
 extern const struct cpu_op cpu_misc_act_op;
