@@ -1,15 +1,17 @@
 #include "config/settings.h"
 
 #include "base/assert.h"
-#include "base/parse.h"
+#include "config/settings_value.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
 
 /* The field names its row, so a row cannot fill another field than the one it documents. */
 #define FIELD(f) #f, offsetof(struct settings, f), sizeof((struct settings *)0)->f
+
+#define MACHINE_MIN ((int64_t)1 << 20)
+#define MACHINE_MAX ((int64_t)1 << 50) /* a PiB */
 
 const struct settings_row settings_rows[] = {
     {FIELD(model), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
@@ -32,6 +34,53 @@ const struct settings_row settings_rows[] = {
     {FIELD(max_batch), SETTINGS_INT, 1, 64, "16", NULL, NULL, "most pictures of a request"},
     {FIELD(jpeg_quality), SETTINGS_INT, 1, 100, "85", NULL, NULL,
      "quality of JPEG files when a request names none"},
+    {FIELD(device), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto cpu cuda mps",
+     "device to use, or to plan for; auto takes what there is"},
+    {FIELD(total), SETTINGS_BYTES, MACHINE_MIN, MACHINE_MAX, "auto", NULL, NULL,
+     "memory in total of the machine to plan for, instead of this one"},
+    {FIELD(available), SETTINGS_BYTES, 0, MACHINE_MAX, "auto", NULL, NULL,
+     "memory available on the machine to plan for, instead of this one"},
+    {FIELD(memory_config), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "JSON file with memory_thresholds, max_image_sizes and optimizations"},
+    {FIELD(memory_thresholds), SETTINGS_THRESHOLDS, 0, 0, "8 16 24 32 32", NULL, NULL,
+     "upper bounds of the memory levels very_low to very_high, GiB available; the last level has "
+     "none"},
+    {FIELD(max_image_sizes_mps), SETTINGS_LEVEL_SIZES, 0, 0,
+     "512x512 768x768 1024x1024 1280x1280 1536x1536", NULL, NULL,
+     "largest picture by memory level on Apple GPUs"},
+    {FIELD(max_image_sizes_cuda), SETTINGS_LEVEL_SIZES, 0, 0,
+     "768x768 1024x1024 1280x1280 1536x1536 2048x2048", NULL, NULL,
+     "largest picture by memory level on NVIDIA GPUs"},
+    {FIELD(max_image_sizes_cpu), SETTINGS_LEVEL_SIZES, 0, 0,
+     "512x512 512x512 768x768 1024x1024 1024x1024", NULL, NULL,
+     "largest picture by memory level on CPUs"},
+    {FIELD(max_image_size), SETTINGS_SIZE, 0, 0, "auto", NULL, NULL,
+     "largest picture, instead of all three tables; auto: the tables"},
+    {FIELD(size_policy), SETTINGS_TEXT, 0, 0, "table", NULL, "table planned refuse",
+     "when a picture is too large: make it as small as the tables say, as large as the plan "
+     "proves to fit, or refuse"},
+    {FIELD(memory_budget), SETTINGS_BYTES, 1 << 20, MACHINE_MAX, "auto", NULL, NULL,
+     "use no more memory than this; auto: what is available"},
+    {FIELD(memory_reserve), SETTINGS_BYTES, 0, MACHINE_MAX, "auto", NULL, NULL,
+     "memory left for the system; auto: the larger of 512 MiB and 5 %"},
+    {FIELD(model_idle_seconds), SETTINGS_INT, 0, 31536000, "600", NULL, NULL,
+     "a model that nobody used for so long is unloaded; 0: never"},
+    {FIELD(enable_vae_tiling), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "decode and encode pictures in tiles"},
+    {FIELD(enable_attention_slicing), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "attention in slices"},
+    {FIELD(enable_memory_efficient_attention), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "attention in one streaming pass"},
+    {FIELD(enable_cpu_offload), SETTINGS_TRI, 0, 0, "auto", "DIFFUSIONAPI_ENABLE_MODEL_CPU_OFFLOAD",
+     NULL, "one network in memory at a time"},
+    {FIELD(enable_sequential_cpu_offload), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "weights streamed layer by layer"},
+    {FIELD(reduce_vae_sample_size), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "SDXL's VAE in tiles of 512 pixels instead of 1024"},
+    {FIELD(force_cleanup_after_generation), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "give scratch memory back after every generation"},
+    {FIELD(cleanup_before_loading), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
+     "give scratch memory back before a model is loaded"},
 };
 const size_t settings_row_count = sizeof settings_rows / sizeof settings_rows[0];
 
@@ -51,37 +100,10 @@ const struct settings_row *settings_find(const char *key)
     return NULL;
 }
 
-static bool is_choice(const char *choices, const char *value)
-{
-    size_t len = strlen(value);
-    for (const char *at = choices; at; at = strchr(at, ' ')) {
-        at += *at == ' ';
-        if (strncmp(at, value, len) == 0 && (at[len] == ' ' || !at[len]) && len)
-            return true;
-    }
-    return false;
-}
-
 static bool set_row(struct settings *s, const struct settings_row *row, const char *value,
                     struct error *err)
 {
-    unsigned char *field = (unsigned char *)s + row->offset;
-
-    if (row->kind == SETTINGS_INT) {
-        int64_t number;
-        if (!parse_int64(&number, value, row->min, row->max, err))
-            return false;
-        memcpy(field, &number, sizeof number);
-        return true;
-    }
-    size_t len = strlen(value);
-    if (len >= row->size)
-        return error_set(err, ERROR_INVALID, "at most %zu bytes are allowed, not %zu",
-                         row->size - 1, len);
-    if (row->choices && !is_choice(row->choices, value))
-        return error_set(err, ERROR_INVALID, "'%s' is none of: %s", value, row->choices);
-    memcpy(field, value, len + 1);
-    return true;
+    return settings_value_parse((unsigned char *)s + row->offset, row, value, err);
 }
 
 static void remember(struct settings_origins *origins, const struct settings_row *row,
@@ -147,20 +169,12 @@ bool settings_set(struct settings *s, struct settings_origins *origins, const ch
 void settings_write(char *out, size_t room, const struct settings *s,
                     const struct settings_row *row)
 {
-    const unsigned char *field = (const unsigned char *)s + row->offset;
-    int64_t number;
-
-    if (row->kind == SETTINGS_TEXT) {
-        snprintf(out, room, "%s", (const char *)field);
-        return;
-    }
-    memcpy(&number, field, sizeof number);
-    snprintf(out, room, "%" PRId64, number);
+    settings_value_write(out, room, row, (const unsigned char *)s + row->offset);
 }
 
 const char *settings_origin_name(enum settings_origin origin)
 {
-    static const char *const name[] = {"default", "environment", "flag"};
+    static const char *const name[] = {"default", "file", "environment", "flag"};
     return name[origin];
 }
 
@@ -175,21 +189,18 @@ static void flag_name(char out[64], const struct settings_row *row)
 
 void settings_print_manual(FILE *to)
 {
-    fputs(
-        "# Settings\n\nPrinted from the table in `src/config/settings.c` by `diffusionapi settings "
-        "--manual`; do not edit.\n\nA flag wins over the environment, the environment over the "
-        "default.\n\n| flag | variable | default | allowed | meaning |\n| --- | --- | --- | --- | "
-        "--- |\n",
-        to);
+    fputs("# Settings\n\nPrinted from the table in `src/config/settings.c` by `diffusionapi "
+          "settings --manual`; do not edit.\n\nA flag wins over the environment, the environment "
+          "over the memory file, the file over the default.\n\n",
+          to);
+    fputs("| flag | variable | default | allowed | meaning |\n| --- | --- | --- | --- | --- |\n",
+          to);
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct settings_row *row = &settings_rows[i];
         char name[96], allowed[128], flag[64];
         variable_name(name, row);
         flag_name(flag, row);
-        if (row->kind == SETTINGS_INT)
-            snprintf(allowed, sizeof allowed, "%" PRId64 " to %" PRId64, row->min, row->max);
-        else
-            snprintf(allowed, sizeof allowed, "%s", row->choices ? row->choices : "text");
+        settings_value_allowed(allowed, sizeof allowed, row);
         fprintf(to, "| `--%s` | `%s`%s%s%s | %s | %s | %s |\n", flag, name,
                 row->variable ? ", `" : "", row->variable ? row->variable : "",
                 row->variable ? "`" : "", row->fallback[0] ? row->fallback : "(empty)", allowed,

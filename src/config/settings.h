@@ -1,16 +1,34 @@
 /* Every setting of the program, once: key, variable, flag, range, default and help are one row.
  *
- * A value comes from the default, then the environment, then a flag; the last one wins, and where
- * it came from is remembered.  docs/settings.md is printed from the table. */
+ * A value comes from the default, then the memory file (config/memory_file.h), then the
+ * environment, then a flag; the last one wins, and where it came from is remembered.
+ * docs/settings.md is printed from the table. */
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
 #include "base/error.h"
+#include "base/tri.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
-enum { SETTINGS_TEXT_BYTES = 1024 };
+enum {
+    SETTINGS_TEXT_BYTES = 1024,
+    SETTINGS_LEVELS = 5, /* of memory: very_low, low, medium, high, very_high */
+    SETTINGS_SIDE_MIN = 64,
+    SETTINGS_SIDE_MAX = 16384, /* pixels */
+};
+
+/* A number of bytes that nobody set. */
+#define SETTINGS_BYTES_AUTO UINT64_MAX
+
+/* GiB. */
+#define SETTINGS_THRESHOLD_MIN 0.001
+#define SETTINGS_THRESHOLD_MAX 1048576.0
+
+struct settings_size {
+    int64_t width, height; /* pixels; zeroes: auto */
+};
 
 struct settings {
     char model[SETTINGS_TEXT_BYTES];
@@ -23,22 +41,51 @@ struct settings {
     int64_t max_steps;
     int64_t max_batch;
     int64_t jpeg_quality;
+
+    char device[8];            /* "auto", "cpu", "cuda", "mps" */
+    uint64_t total, available; /* SETTINGS_BYTES_AUTO: as found */
+    char memory_config[SETTINGS_TEXT_BYTES];
+    double memory_thresholds[SETTINGS_LEVELS]; /* GiB; the last changes nothing */
+    struct settings_size max_image_sizes_mps[SETTINGS_LEVELS];
+    struct settings_size max_image_sizes_cuda[SETTINGS_LEVELS];
+    struct settings_size max_image_sizes_cpu[SETTINGS_LEVELS];
+    struct settings_size max_image_size; /* instead of every size above, when set */
+    char size_policy[16];                /* "table", "planned", "refuse" */
+    uint64_t memory_budget;              /* SETTINGS_BYTES_AUTO: none */
+    uint64_t memory_reserve;             /* SETTINGS_BYTES_AUTO: by the machine's size */
+    int64_t model_idle_seconds;
+    enum tri enable_vae_tiling;
+    enum tri enable_attention_slicing;
+    enum tri enable_memory_efficient_attention;
+    enum tri enable_cpu_offload; /* of whole models */
+    enum tri enable_sequential_cpu_offload;
+    enum tri reduce_vae_sample_size;
+    enum tri force_cleanup_after_generation;
+    enum tri cleanup_before_loading;
 };
 
-enum settings_kind { SETTINGS_TEXT, SETTINGS_INT };
+enum settings_kind {
+    SETTINGS_TEXT,
+    SETTINGS_INT,         /* int64_t */
+    SETTINGS_TRI,         /* enum tri */
+    SETTINGS_SIZE,        /* struct settings_size: "1024x1024" or "auto" */
+    SETTINGS_BYTES,       /* uint64_t: "6GiB" or "auto" */
+    SETTINGS_LEVEL_SIZES, /* struct settings_size[SETTINGS_LEVELS]: five sizes */
+    SETTINGS_THRESHOLDS,  /* double[SETTINGS_LEVELS]: rising */
+};
 
 struct settings_row {
     const char *key; /* threads: flag --threads, variable DIFFUSIONAPI_THREADS */
     size_t offset, size;
     enum settings_kind kind;
-    int64_t min, max;     /* SETTINGS_INT */
+    int64_t min, max;     /* SETTINGS_INT, SETTINGS_BYTES */
     const char *fallback; /* the default, as one would write it */
     const char *variable; /* a second variable that is honoured; NULL: none */
     const char *choices;  /* SETTINGS_TEXT: what is allowed, separated by blanks; NULL: anything */
     const char *help;
 };
 
-enum settings_origin { SETTINGS_DEFAULT, SETTINGS_VARIABLE, SETTINGS_FLAG };
+enum settings_origin { SETTINGS_DEFAULT, SETTINGS_FILE, SETTINGS_VARIABLE, SETTINGS_FLAG };
 
 extern const struct settings_row settings_rows[];
 extern const size_t settings_row_count;
