@@ -153,6 +153,21 @@ static bool open_model(struct run *run, struct error *err)
            pipeline_open(&run->pipeline, run->model.path, tokenizer, run->backend, err);
 }
 
+/* A text encoder sees 75 tokens; what it does not see is told. */
+static bool tell_cut(const struct run *run, const char *flag, const char *text, struct error *err)
+{
+    int32_t ids[TOKENIZER_LENGTH];
+    size_t n = 0;
+
+    if (!tokenizer_encode_padded(pipeline_tokenizer(run->pipeline), ids, &n, text, strlen(text),
+                                 err))
+        return error_prefix(err, "%s", flag);
+    if (n > TOKENIZER_LENGTH - 2)
+        fprintf(run->to, "%s has %zu tokens; the model sees the first %d\n", flag, n,
+                TOKENIZER_LENGTH - 2);
+    return true;
+}
+
 static void tell_start(const struct run *run)
 {
     const struct gen_request *r = &run->request;
@@ -226,7 +241,9 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
               load_input(&run, err) && open_model(&run, err) && make_request(&run, err) &&
-              fit_input(&run, err) && pipeline_plan(&run.plan, run.pipeline, &run.request, err);
+              fit_input(&run, err) && pipeline_plan(&run.plan, run.pipeline, &run.request, err) &&
+              tell_cut(&run, "--prompt", o->prompt, err) &&
+              tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
     if (ok) {
         tell_start(&run);
         ok = compute(&run, err) && save(&run, err);

@@ -74,7 +74,7 @@ static void list_models(char *list, size_t room, const char *models_dir)
         size_t have = strlen(list), len = strlen(entry->d_name);
         if (is_hidden(entry->d_name) || have + len + 3 > room)
             continue;
-        snprintf(list + have, room - have, "%s%s", have ? ", " : "", entry->d_name);
+        snprintf(list + have, room - have, "%s%.120s", have ? ", " : "", entry->d_name);
     }
     if (dir)
         closedir(dir);

@@ -67,6 +67,11 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
            gen_plan_make(out, r, p->model, p->backend, now.resident_bytes, err);
 }
 
+const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
+{
+    return p->tokenizer;
+}
+
 /* One arena serves every run: a run that needs no more takes nothing from the system. */
 static bool ensure_arena(struct pipeline *p, size_t bytes, struct error *err)
 {

@@ -39,6 +39,7 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
 void pipeline_close(struct pipeline *p);
 
 const struct model *pipeline_model(const struct pipeline *p);
+const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 
 /* Plans the request on this machine as it is now. */
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
