@@ -10,7 +10,9 @@ struct denoiser {
     const struct stage *stage;
     const struct schedule_train *train;
     struct rng *rngs; /* one per picture */
-    float *in, *out;  /* the network's, unet_batch latents each */
+    float *in;        /* the network's, unet_batch latents */
+    float *out;       /* its answers, all rounds */
+    const float *context;
     float *embedding; /* unet_batch rows */
     size_t each;      /* numbers of one latent */
     int call, calls;
@@ -36,6 +38,27 @@ static double clean(enum model_prediction prediction, double x, double answer, d
     return x / (sigma * sigma + 1) - answer * sigma / sqrt(sigma * sigma + 1);
 }
 
+/* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
+static bool ask(struct denoiser *d, struct error *err)
+{
+    const struct gen_plan *plan = d->stage->plan;
+    struct network *net = &d->stage->plan->unet;
+    size_t context =
+        (size_t)graph_shape_count(graph_tensor_view(net->graph, net->unet.context)->shape);
+
+    for (int round = 0; round < plan->unet_rounds; round++) {
+        if (plan->unet_rounds > 1)
+            exec_write(net->exec, net->unet.context, d->context + (size_t)round * context,
+                       BACKEND_ROWS);
+        if (!stages_call(d->stage, net, PLAN_DENOISE, d->call, d->calls, err))
+            return false;
+        d->call++;
+        exec_read(net->exec, net->out, d->out + (size_t)(round * plan->unet_batch) * d->each,
+                  BACKEND_PLANES);
+    }
+    return true;
+}
+
 static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
 {
     struct denoiser *d = ctx;
@@ -44,18 +67,16 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     enum model_prediction prediction = model_view(d->stage->model)->schedule.prediction;
     size_t n = d->each * (size_t)plan->batch;
     double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
-    bool guided = plan->unet_batch > plan->batch;
+    bool guided = plan->unet_batch * plan->unet_rounds > plan->batch;
 
     for (size_t i = 0; i < n; i++)
         d->in[i] = (float)(x[i] * scale);
-    if (guided)
+    if (plan->unet_batch > plan->batch)
         memcpy(d->in + n, d->in, n * sizeof *d->in);
     exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
     write_timestep(d, (float)schedule_timestep(d->train, sigma));
-    if (!stages_call(d->stage, net, PLAN_DENOISE, d->call, d->calls, err))
+    if (!ask(d, err))
         return false;
-    d->call++;
-    exec_read(net->exec, net->out, d->out, BACKEND_PLANES);
 
     for (size_t i = 0; i < n; i++) {
         double v = clean(prediction, x[i], d->out[i], sigma);
@@ -144,8 +165,9 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     struct schedule_train train = {0};
     struct schedule_betas betas = betas_of(&info->schedule);
     struct schedule_inputs inputs = {.train = &train, .sdxl = info->family != MODEL_SD1};
-    struct denoiser d = {.stage = s, .train = &train};
+    struct denoiser d = {.stage = s, .train = &train, .context = cond->rows};
     size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)s->plan->unet_batch;
+    size_t rounds = (size_t)s->plan->unet_rounds;
 
     d.each =
         (size_t)info->vae.latent_channels * (size_t)s->plan->latent_w * (size_t)s->plan->latent_h;
@@ -153,7 +175,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     float *x = stages_numbers(d.each * batch, err);
     d.rngs = calloc(batch, sizeof *d.rngs);
     d.in = stages_numbers(d.each * unet_batch, err);
-    d.out = stages_numbers(d.each * unet_batch, err);
+    d.out = stages_numbers(d.each * unet_batch * rounds, err);
     d.embedding = stages_numbers(unet_batch * (size_t)info->unet.channels[0], err);
     bool ok = x && d.in && d.out && d.embedding;
     if (ok && (!sigmas || !d.rngs))
@@ -163,7 +185,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     if (ok) {
         int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
         int n_steps = r->steps - skip;
-        d.calls = sampler_evaluations(r->sampler, n_steps);
+        d.calls = sampler_evaluations(r->sampler, n_steps) * s->plan->unet_rounds;
         s->result->steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, sigmas[skip], err) &&

@@ -15,7 +15,7 @@ struct stage {
     struct gen_result *result;
 };
 
-/* Rows [unet_batch][tokens][width]: without the prompt first when guided. */
+/* Rows [unet_rounds][unet_batch][tokens][width]: without the prompt first when guided. */
 struct text_cond {
     float *rows; /* owned */
 };

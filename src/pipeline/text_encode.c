@@ -38,7 +38,7 @@ bool text_encode(struct text_cond *out, const struct stage *s, struct error *err
 
     float *ids = stages_numbers((size_t)(ids_shape.n * ids_shape.w), err);
     float *rows = stages_numbers((size_t)shape.n * each, err);
-    float *all = stages_numbers((size_t)s->plan->unet_batch * each, err);
+    float *all = stages_numbers((size_t)(s->plan->unet_batch * s->plan->unet_rounds) * each, err);
     bool ok =
         ids && rows && all &&
         write_ids(ids, s, guided ? s->request->negative_prompt : s->request->prompt,
@@ -53,7 +53,7 @@ bool text_encode(struct text_cond *out, const struct stage *s, struct error *err
         stages_end(s, net, PLAN_TEXT_ENCODE, started);
     }
     if (ok) {
-        for (size_t i = 0; i < (size_t)s->plan->unet_batch; i++)
+        for (size_t i = 0; i < (size_t)(s->plan->unet_batch * s->plan->unet_rounds); i++)
             memcpy(all + i * each, rows + (i / copies) * each, each * sizeof *all);
         out->rows = all;
         all = NULL;

@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "pipeline/stages.h"
+#include "pipeline/vae_tiled.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,20 +12,28 @@ static bool all_finite(const float *x, size_t n)
     return true;
 }
 
-static bool decode_one(const struct stage *s, const struct latents *latents, int i, float *pixels,
-                       struct error *err)
+/* The latent as rows, in the VAE's own scale. */
+static void write_rows(float *rows, const float *planes, const struct vae_config *c, size_t places)
 {
-    struct network *net = &s->plan->vae_decoder;
+    for (size_t k = 0; k < (size_t)c->latent_channels; k++)
+        for (size_t i = 0; i < places; i++)
+            rows[i * (size_t)c->latent_channels + k] =
+                planes[k * places + i] / c->scaling_factor + c->shift_factor;
+}
+
+static bool decode_one(const struct stage *s, const struct latents *latents, int i, float *rows,
+                       float *pixels, struct error *err)
+{
     const struct vae_config *c = &model_view(s->model)->vae;
     const struct gen_request *r = s->request;
-    const float *latent = latents->x + (size_t)i * latents->each;
+    int calls = vae_tiled_calls(s->plan);
 
-    for (size_t k = 0; k < latents->each; k++)
-        pixels[k] = latent[k] / c->scaling_factor + c->shift_factor;
-    exec_write(net->exec, net->in, pixels, BACKEND_PLANES);
-    if (!stages_call(s, net, PLAN_VAE_DECODE, i, s->plan->batch, err))
+    write_rows(rows, latents->x + (size_t)i * latents->each, c,
+               (size_t)s->plan->latent_w * (size_t)s->plan->latent_h);
+    if (!vae_tiled_run(s, &s->plan->vae_decoder, PLAN_VAE_DECODE, i * calls, s->plan->batch * calls,
+                       rows, (struct vae_side){c->latent_channels, 1}, pixels,
+                       (struct vae_side){IMAGE_CHANNELS, r->width / s->plan->latent_w}, err))
         return false;
-    exec_read(net->exec, net->out, pixels, BACKEND_ROWS);
     if (!all_finite(pixels, (size_t)r->width * (size_t)r->height * IMAGE_CHANNELS))
         return error_set(err, ERROR_CORRUPT,
                          "the VAE's answer is not a picture: some of its numbers are not finite");
@@ -39,14 +47,15 @@ bool vae_decode(const struct stage *s, const struct latents *latents, struct err
     size_t pixels_n = (size_t)s->request->width * (size_t)s->request->height * IMAGE_CHANNELS;
     double started = clock_seconds();
 
-    /* A latent is smaller than its picture, so one array serves both. */
-    float *pixels = stages_numbers(pixels_n > latents->each ? pixels_n : latents->each, err);
-    bool ok = pixels && stages_begin(s, net, err);
+    float *rows = stages_numbers(latents->each, err);
+    float *pixels = stages_numbers(pixels_n, err);
+    bool ok = rows && pixels && stages_begin(s, net, err);
     if (ok) {
         for (int i = 0; ok && i < s->plan->batch; i++)
-            ok = decode_one(s, latents, i, pixels, err);
+            ok = decode_one(s, latents, i, rows, pixels, err);
         stages_end(s, net, PLAN_VAE_DECODE, started);
     }
+    free(rows);
     free(pixels);
     return ok;
 }

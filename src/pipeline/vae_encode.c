@@ -1,20 +1,24 @@
 #include "base/clock.h"
-#include "pipeline/stages.h"
+#include "pipeline/vae_tiled.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* diffusers' DiagonalGaussianDistribution: the first half of the planes are means, the second
- * logarithms of variances. */
-static void draw_latent(float *latent, const float *moments, size_t n, const struct vae_config *c,
-                        struct rng *rng)
+/* diffusers' DiagonalGaussianDistribution: the first half of a place's moments are means, the
+ * second logarithms of variances.  The latent is planes, as the generator draws. */
+static void draw_latent(float *latent, const float *moments, size_t places,
+                        const struct vae_config *c, struct rng *rng)
 {
-    rng_normal(rng, latent, n);
-    for (size_t i = 0; i < n; i++) {
-        float log_variance = fminf(fmaxf(moments[n + i], -30), 20);
-        float z = moments[i] + expf(0.5f * log_variance) * latent[i];
-        latent[i] = (z - c->shift_factor) * c->scaling_factor;
-    }
+    size_t channels = (size_t)c->latent_channels;
+
+    rng_normal(rng, latent, channels * places);
+    for (size_t k = 0; k < channels; k++)
+        for (size_t i = 0; i < places; i++) {
+            const float *at = moments + i * 2 * channels + k;
+            float log_variance = fminf(fmaxf(at[channels], -30), 20);
+            float z = at[0] + expf(0.5f * log_variance) * latent[k * places + i];
+            latent[k * places + i] = (z - c->shift_factor) * c->scaling_factor;
+        }
 }
 
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
@@ -31,14 +35,14 @@ bool vae_encode(float *latent, const struct stage *s, const struct image *input,
     bool ok = pixels && moments && stages_begin(s, net, err);
     if (ok) {
         image_to_floats(pixels, input, IMAGE_HWC, IMAGE_SIGNED);
-        exec_write(net->exec, net->in, pixels, BACKEND_ROWS);
-        ok = stages_call(s, net, PLAN_VAE_ENCODE, 0, 1, err);
-        if (ok)
-            exec_read(net->exec, net->out, moments, BACKEND_PLANES);
+        ok = vae_tiled_run(s, net, PLAN_VAE_ENCODE, 0, vae_tiled_calls(s->plan), pixels,
+                           (struct vae_side){IMAGE_CHANNELS, input->width / s->plan->latent_w},
+                           moments, (struct vae_side){2 * c->latent_channels, 1}, err);
         stages_end(s, net, PLAN_VAE_ENCODE, started);
     }
     for (int i = 0; ok && i < s->plan->batch; i++)
-        draw_latent(latent + (size_t)i * each, moments, each, c, &rngs[i]);
+        draw_latent(latent + (size_t)i * each, moments, each / (size_t)c->latent_channels, c,
+                    &rngs[i]);
     free(pixels);
     free(moments);
     return ok;

@@ -22,18 +22,26 @@ const char *gen_plan_phase_name(enum plan_phase phase)
     return name[phase];
 }
 
+static int tile_side(int side, const struct plan_levers *l)
+{
+    return l->vae == PLAN_VAE_BLENDED && l->tile < side ? l->tile : side;
+}
+
 static bool make_networks(struct gen_plan *p, const struct gen_request *r, const struct model *m,
                           struct backend *b, struct error *err)
 {
     bool guided = r->cfg_scale != 1.0;
 
     p->batch = r->batch_size;
-    p->unet_batch = guided ? 2 * p->batch : p->batch;
+    p->unet_rounds = guided && p->levers.guidance_in_turn ? 2 : 1;
+    p->unet_batch = guided && p->unet_rounds == 1 ? 2 * p->batch : p->batch;
+    p->tile_w = tile_side(p->latent_w, &p->levers);
+    p->tile_h = tile_side(p->latent_h, &p->levers);
     return network_text_encoder(&p->text, m, b, guided ? 2 : 1, r->clip_skip, err) &&
            (r->mode != GEN_IMG2IMG ||
-            network_vae_encoder(&p->vae_encoder, m, b, 1, p->latent_h, p->latent_w, err)) &&
+            network_vae_encoder(&p->vae_encoder, m, b, 1, p->tile_h, p->tile_w, err)) &&
            network_unet(&p->unet, m, b, p->unet_batch, p->latent_h, p->latent_w, err) &&
-           network_vae_decoder(&p->vae_decoder, m, b, 1, p->latent_h, p->latent_w, err);
+           network_vae_decoder(&p->vae_decoder, m, b, 1, p->tile_h, p->tile_w, err);
 }
 
 static void set_need(struct gen_plan *p, enum plan_phase phase, const struct network *n,
@@ -55,8 +63,8 @@ static void set_needs(struct gen_plan *p, const struct gen_request *r, const str
     size_t pixels = (size_t)r->width * (size_t)r->height;
     size_t latent = sizeof(float) * (size_t)info->vae.latent_channels * (size_t)p->latent_w *
                     (size_t)p->latent_h * (size_t)p->batch;
-    size_t context = sizeof(float) * (size_t)p->unet_batch * (size_t)info->clip[0].max_positions *
-                     (size_t)info->unet.cross_attention_dim;
+    size_t context = sizeof(float) * (size_t)(p->unet_batch * p->unet_rounds) *
+                     (size_t)info->clip[0].max_positions * (size_t)info->unet.cross_attention_dim;
     size_t input = r->mode == GEN_IMG2IMG ? 3 * pixels : 0;
     size_t pictures = 3 * pixels * (size_t)p->batch;
 

@@ -17,6 +17,19 @@ enum plan_phase {
     PLAN_PHASES
 };
 
+enum plan_vae {
+    PLAN_VAE_WHOLE,
+    PLAN_VAE_EXACT,  /* row bands with the whole picture's statistics: the same picture */
+    PLAN_VAE_BLENDED /* overlapping tiles: another picture, close by */
+};
+
+/* What a plan does to need less, at the price of time. */
+struct plan_levers {
+    bool guidance_in_turn; /* without the prompt and with it one after the other */
+    enum plan_vae vae;
+    int tile; /* latent places of a blended tile's side; 0: whole */
+};
+
 struct plan_phase_need {
     bool used;
     size_t weights_bytes; /* resident while the phase runs */
@@ -27,10 +40,13 @@ struct plan_phase_need {
 };
 
 struct gen_plan {
+    struct plan_levers levers;
     int latent_w, latent_h;
-    int batch;                                           /* pictures */
-    int unet_batch;                                      /* with guidance twice as many */
-    int model_calls;                                     /* of the UNet, an estimate for progress */
+    int tile_w, tile_h; /* of the VAE; the latent's own unless it works on tiles */
+    int batch;          /* pictures */
+    int unet_rounds;    /* UNet calls for one answer: 2 for guidance in turn */
+    int unet_batch;     /* latents of one call; guidance in one call doubles it */
+    int model_calls;    /* answers of the UNet */
     struct network text, vae_encoder, unet, vae_decoder; /* zeroes where not used */
     struct plan_phase_need phase[PLAN_PHASES];
     size_t arena_bytes; /* largest of the phases: one arena serves them all */

@@ -25,6 +25,7 @@ static bool finish(struct network *n, const struct model *m, enum model_part par
     n->resident_bytes = weights_resident_bytes(n->weights);
     n->arena_bytes = exec_arena_bytes(n->exec);
     n->flops = exec_flops(n->exec);
+    n->seconds = exec_seconds(n->exec);
     return true;
 }
 

@@ -17,7 +17,8 @@ struct network {
     int out;
     size_t resident_bytes; /* weights in memory while it runs */
     size_t arena_bytes;
-    double flops; /* one run */
+    double flops;   /* one run */
+    double seconds; /* one run, modelled */
 };
 
 /* Makers.  The model and the backend are borrowed and must outlive the network.  On true the caller
