@@ -102,6 +102,10 @@ static void borrows_an_arena_and_starts_again(struct engine_testing_device *d)
         exec_stop(e);
         CHECK(d->arenas == 1 && d->prepared == 0);
     }
+    CHECK(exec_start(e, NULL, &err) && d->arenas == 2);
+    exec_stop(e); /* gives its own arena back, and once only */
+    exec_stop(e);
+    CHECK(d->arenas == 1);
     exec_free(e);
     d->base.fn->arena_free(&d->base, arena, 0);
     graph_free(g);

@@ -6,14 +6,15 @@
 /* A picture of 8 channels, and the weights that fit it. */
 struct parts {
     struct graph *g;
-    int x, other, small, w3, w1, wide, bias, scale, affine;
+    int x, other, small, w3, w1, wide, joined, bias, scale, affine;
 };
 
 static const struct graph_shape shape = {2, 8, 6, 5};
 
 static struct parts new_parts(void)
 {
-    const int64_t k3[] = {4, 8, 3, 3}, k1[] = {4, 8}, wide[] = {8, 8}, four[] = {4}, eight[] = {8};
+    const int64_t joined[] = {4, 16, 3, 3}, k3[] = {4, 8, 3, 3}, k1[] = {4, 8}, wide[] = {8, 8},
+                  four[] = {4}, eight[] = {8};
     struct parts p = {.g = graph_new()};
 
     p.x = graph_input(p.g, shape);
@@ -22,6 +23,7 @@ static struct parts new_parts(void)
     p.w3 = graph_weight(p.g, 4, k3, "three");
     p.w1 = graph_weight(p.g, 2, k1, "one");
     p.wide = graph_weight(p.g, 2, wide, "wide");
+    p.joined = graph_weight(p.g, 4, joined, "joined");
     p.bias = graph_weight(p.g, 1, four, "bias");
     p.scale = graph_weight(p.g, 1, eight, "scale");
     p.affine = graph_group_norm(
@@ -56,6 +58,9 @@ static void knows_the_shapes_of_convolutions(void)
     struct error err = {0};
 
     CHECK(is_shape(p.g, graph_conv(p.g, &c), 2, 4, 6, 5));
+    c.in.x2 = p.x, c.weight = p.joined;
+    CHECK(is_shape(p.g, graph_conv(p.g, &c), 2, 4, 6, 5));
+    c = good_conv(&p);
     c.stride = 2;
     CHECK(is_shape(p.g, graph_conv(p.g, &c), 2, 4, 3, 3));
     c.pad_before = 0;
@@ -192,7 +197,7 @@ static void refuses_convolutions_that_do_not_fit(void)
             c.out_c = 5;
             break;
         case 15:
-            c.in.x2 = p.other;
+            c.in.x2 = p.other, c.weight = p.joined;
             break;
         case 16:
             c.act = GRAPH_ACT_GEGLU;
