@@ -87,6 +87,7 @@ ROWS
     expect 2 "there are txt2img, img2img" draw
     expect 2 "there are txt2img, img2img" help draw
     expect 2 "needs a PATH" inspect
+    expect 2 "absent.json" settings --memory-config absent.json
     expect 2 "safetensors" inspect claims.safetensors
     expect 2 "UTF-8" txt2img --prompt "$(printf 'a\377b')" --output bad.png
     DIFFUSIONAPI_THREADS=many expect 2 "DIFFUSIONAPI_THREADS" txt2img --output bad.png

@@ -1,6 +1,7 @@
 #include "app/cli_flags.h"
 
 #include "base/parse.h"
+#include "config/memory_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -269,5 +270,6 @@ bool cli_flags_parse(struct cli_options *out, int argc, char *const *argv,
                          out->command->argument);
     if (out->command->bit == CLI_IMG2IMG && !out->image && !out->help)
         return error_set(err, ERROR_INVALID, "img2img needs a picture: --image FILE");
-    return true;
+    return (out->command->bit & (CLI_HELP | CLI_VERSION)) || out->help ||
+           memory_file_read(&out->settings, &out->origins, err);
 }

@@ -1,7 +1,7 @@
 /* The operations of graph.h on the CPU: how much scratch each wants, and how it runs.
  *
- * Tensors are float32 rows, n*h*w rows of c, without padding, 64-byte aligned.  The number of threads
- * changes the scratch and who does what, never a result. */
+ * Tensors are float32 rows, n*h*w rows of c, without padding, 64-byte aligned.  The number of
+ * threads changes the scratch and who does what, never a result. */
 #ifndef ENGINE_CPU_CPU_OPS_H
 #define ENGINE_CPU_CPU_OPS_H
 
@@ -14,7 +14,7 @@ struct cpu_context {
     const struct cpu_kernels *kernels;
     struct cpu_pool *pool;
     const struct graph *graph;
-    float *const *tensors; /* by tensor number */
+    float *const *tensors;    /* by tensor number */
     unsigned char *workspace; /* 64-byte aligned, as many bytes as *_needs asked for */
     const struct weights *weights;
 };
