@@ -23,6 +23,8 @@ static void gives_the_known_sizes(void)
         {"1024 from 2048 exactly", {2048, 2048}, {1024, 1024}, {1024, 1024}},
         {"1280 from 4096 exactly", {4096, 4096}, {1280, 1280}, {1280, 1280}},
         {"a table cell that is no square", {2048, 1024}, {1024, 512}, {1024, 512}},
+        {"exact, but a hair less in floats", {1280, 4252}, {720, 1063}, {480, 1592}},
+        {"likewise", {7546, 3388}, {2352, 2376}, {3528, 1584}},
         {"very wide stops at 64", {8192, 64}, {512, 512}, {4096, 64}},
         {"very tall stops at 64", {64, 8192}, {512, 512}, {64, 4096}},
         {"wide, short side comes to exactly 64", {16384, 256}, {512, 512}, {4096, 64}},
