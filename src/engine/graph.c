@@ -296,7 +296,7 @@ static bool windows_suffice(const struct graph *g, const struct graph_conv *op)
             return false;
         end += t->shape.h;
     }
-    graph_conv_rows(op, first->full_h, &lo, &hi);
+    graph_op_conv_rows(op, first->full_h, &lo, &hi);
     return lo >= first->y0 && hi <= end;
 }
 

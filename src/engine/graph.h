@@ -190,7 +190,7 @@ const struct graph_weight *graph_weight_view(const struct graph *g, int weight);
 
 /* Rows [*lo, *hi) of the stored picture that rows [out_y, out_y + out_rows) of a convolution's
  * result are computed from; stored_h is the height of the whole stored picture. */
-void graph_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi);
+void graph_op_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi);
 
 /* Tensors and weights an op reads, in a fixed order; returns how many (at most GRAPH_MAX_READS and
  * 2). */

@@ -11,7 +11,7 @@ static int list(int *out, int n, const int *ids)
     return count;
 }
 
-void graph_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi)
+void graph_op_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi)
 {
     int64_t enlarged = !op->in.enlarge    ? stored_h
                        : op->in.enlarge_h ? op->in.enlarge_h

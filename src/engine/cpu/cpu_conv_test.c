@@ -205,16 +205,21 @@ static void build(struct fixture *f, const struct row *r)
         f->add = graph_input(g, (struct graph_shape){r->n, r->out_c, 1, 1});
     if (r->residual)
         f->residual = graph_input(g, (struct graph_shape){r->n, r->out_c, f->oh, f->ow});
-    struct graph_conv op = {
-        .in = {f->x, f->x2, f->affine, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
-        .out_c = r->out_c,
-        .kernel = r->kernel,
-        .stride = r->stride,
-        .pad_before = r->before,
-        .pad_after = r->after,
-        .channel_add = f->add,
-        .act = r->act,
-        .residual = f->residual};
+    struct graph_conv op = {.in = {.x = f->x,
+                                   .x2 = f->x2,
+                                   .affine = f->affine,
+                                   .silu = r->silu,
+                                   .enlarge = r->enlarge,
+                                   .enlarge_h = r->enlarge_h,
+                                   .enlarge_w = r->enlarge_w},
+                            .out_c = r->out_c,
+                            .kernel = r->kernel,
+                            .stride = r->stride,
+                            .pad_before = r->before,
+                            .pad_after = r->after,
+                            .channel_add = f->add,
+                            .act = r->act,
+                            .residual = f->residual};
     op.weight = graph_weight(g, 4, (int64_t[]){f->weight_rows, all, r->kernel, r->kernel}, "w");
     if (r->bias)
         op.bias = graph_weight(g, 1, (int64_t[]){f->weight_rows}, "b");
@@ -316,7 +321,10 @@ static int build_cut(struct graph *g, const struct row *r, const struct fixture 
 {
     int all = r->c + r->c2;
     struct graph_conv copy = {.out_c = r->c, .kernel = 1, .stride = 1};
-    struct graph_conv op = {.in = {0, 0, 0, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
+    struct graph_conv op = {.in = {.silu = r->silu,
+                                   .enlarge = r->enlarge,
+                                   .enlarge_h = r->enlarge_h,
+                                   .enlarge_w = r->enlarge_w},
                             .out_c = r->out_c,
                             .kernel = r->kernel,
                             .stride = r->stride,
@@ -357,7 +365,7 @@ static int build_cut(struct graph *g, const struct row *r, const struct fixture 
         op.out_y = y;
         op.out_rows = !cut || f->oh - y < band ? f->oh - y : band;
         op.into = picture;
-        graph_conv_rows(&op, r->h, &lo, &hi);
+        graph_op_conv_rows(&op, r->h, &lo, &hi);
         int *to = op.in.more;
         op.in.x = 0;
         memset(op.in.more, 0, sizeof op.in.more);
