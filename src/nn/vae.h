@@ -17,4 +17,18 @@ int vae_build_decode(struct graph *g, const struct vae_config *c, int latent);
  * variances, which diffusers clamps to -30..20; not multiplied by the scaling factor. */
 int vae_build_encode(struct graph *g, const struct vae_config *c, int image);
 
+/* How to cut the work into bands of rows.  The result has the same bits however it is cut. */
+struct vae_tiling {
+    int64_t band_rows;  /* rows of a band of a level's picture; 0: nothing is cut */
+    int64_t hold_bytes; /* pictures that are held together may take this much, at four bytes a
+                           number; others are computed twice or thrice.  0: as little as the largest
+                           level's hidden state takes anyway */
+};
+
+/* As above; tiling may be NULL: nothing is cut. */
+int vae_build_decode_tiled(struct graph *g, const struct vae_config *c, int latent,
+                           const struct vae_tiling *tiling);
+int vae_build_encode_tiled(struct graph *g, const struct vae_config *c, int image,
+                           const struct vae_tiling *tiling);
+
 #endif
