@@ -337,7 +337,11 @@ bool memory_file_read(struct settings *s, struct settings_origins *origins, stru
     if (!s->memory_config[0])
         return true;
     if (!file_map_open(&map, s->memory_config, err))
-        return error_prefix(err, "memory_config");
+        return error_prefix(err, "%s",
+                            origins->from[settings_find("memory_config") - settings_rows] ==
+                                    SETTINGS_VARIABLE
+                                ? "DIFFUSIONAPI_MEMORY_CONFIG"
+                                : "--memory-config");
     bool ok = memory_file_read_bytes(s, origins, s->memory_config, map.bytes, map.n_bytes, err);
     file_map_close(&map);
     return ok;

@@ -146,6 +146,7 @@ static void reads_the_file_that_the_setting_names(void)
     CHECK(settings_set(&s, &origins, "memory_config", path, &err));
     CHECK(!memory_file_read(&s, &origins, &err));
     CHECK(err.code == ERROR_NOT_FOUND && strstr(err.text, path));
+    CHECK(strstr(err.text, "--memory-config"));
     CHECK(settings_set(&s, &origins, "memory_config", "/tmp", &err));
     CHECK(!memory_file_read(&s, &origins, &err));
 }

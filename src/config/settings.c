@@ -140,16 +140,15 @@ bool settings_from_environment(struct settings *s, struct settings_origins *orig
         const struct settings_row *row = &settings_rows[i];
         char name[96];
         variable_name(name, row);
-        const char *used = name, *value = get(name);
-        if (!value && row->variable) {
-            used = row->variable;
-            value = get(used);
+        const char *const names[] = {row->variable, name}; /* its own name wins */
+        for (size_t k = 0; k < 2; k++) {
+            const char *value = names[k] ? get(names[k]) : NULL;
+            if (!value)
+                continue;
+            if (!set_row(s, row, value, err))
+                return error_prefix(err, "%s", names[k]);
+            remember(origins, row, SETTINGS_VARIABLE);
         }
-        if (!value)
-            continue;
-        if (!set_row(s, row, value, err))
-            return error_prefix(err, "%s", used);
-        remember(origins, row, SETTINGS_VARIABLE);
     }
     return true;
 }

@@ -58,6 +58,28 @@ static void the_environment_wins_over_defaults_and_flags_over_both(void)
     CHECK(strcmp(s.models_dir, "/m") == 0);
 }
 
+static const char *both_names(const char *name)
+{
+    return strcmp(name, "DIFFUSIONAPI_ENABLE_CPU_OFFLOAD") == 0         ? "false"
+           : strcmp(name, "DIFFUSIONAPI_ENABLE_MODEL_CPU_OFFLOAD") == 0 ? set_value
+                                                                        : NULL;
+}
+
+static void a_second_name_gives_way_but_must_parse(void)
+{
+    struct settings s;
+    struct settings_origins origins;
+    struct error err = {0};
+
+    settings_defaults(&s, &origins);
+    set_value = "true";
+    CHECK(settings_from_environment(&s, &origins, both_names, &err));
+    CHECK(s.enable_cpu_offload == TRI_FALSE);
+    set_value = "perhaps";
+    CHECK(!settings_from_environment(&s, &origins, both_names, &err));
+    CHECK(strstr(err.text, "DIFFUSIONAPI_ENABLE_MODEL_CPU_OFFLOAD"));
+}
+
 static void knows_every_documented_variable_of_memory(void)
 {
     static const struct {
@@ -130,6 +152,7 @@ int main(void)
 {
     every_row_takes_its_default_and_refuses_what_is_beyond_its_range();
     the_environment_wins_over_defaults_and_flags_over_both();
+    a_second_name_gives_way_but_must_parse();
     knows_every_documented_variable_of_memory();
     a_bad_variable_is_named_with_what_is_allowed();
     return TEST_END();

@@ -65,6 +65,8 @@ bool plan_policy_machine(struct machine *out, const struct settings *s,
 
     words.has_device = machine_find_device(&words.device, s->device); /* "auto" is none */
     bool all_said = words.has_device && words.has_total && words.has_available;
-    return (all_said || machine_detect(&found, source, err)) &&
-           machine_describe(out, &words, all_said ? NULL : &found, err);
+    if (!all_said && !machine_detect(&found, source, err))
+        return false;
+    return machine_describe(out, &words, all_said ? NULL : &found, err) ||
+           error_prefix(err, "--total, --available");
 }

@@ -120,7 +120,7 @@ static void finds_or_describes_the_machine(void)
 
     CHECK(settings_set(&s, &origins, "available", "17G", &err));
     CHECK(!plan_policy_machine(&m, &s, &source, &err));
-    CHECK(err.code == ERROR_INVALID);
+    CHECK(err.code == ERROR_INVALID && strstr(err.text, "--available"));
 }
 
 int main(void)
