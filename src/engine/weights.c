@@ -1,20 +1,18 @@
 #include "engine/weights.h"
 
 #include "base/assert.h"
+#include "engine/weights_stream.h"
 
-#include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 struct weights {
     struct weight_view *views; /* by number - 1 */
     int n;
-    size_t bytes, resident_bytes;
-    bool mapped; /* views lie in mapped files, whose pages can be given back */
+    size_t bytes;
+    enum weights_policy policy;
+    struct weights_pages *pages; /* NULL unless the views lie in mapped files */
+    struct weights_stream *stream;
 };
-
-static bool count_pages(struct weights *w, struct error *err);
 
 static struct weights *new_weights(const struct graph *g, struct error *err)
 {
@@ -46,25 +44,42 @@ bool weights_from_views(struct weights **out, const struct graph *g,
     return true;
 }
 
+/* A token table that nothing but embeddings reads. */
+static void list_tables(bool *by_row, const struct graph *g)
+{
+    for (int op = 0; op < graph_n_ops(g); op++) {
+        const struct graph_op *o = graph_op_view(g, op);
+        if (o->kind == GRAPH_OP_EMBED)
+            by_row[o->u.embed.tokens - 1] = true;
+    }
+}
+
 bool weights_from_mapping(struct weights **out, const struct graph *g,
                           const struct weight_view *views, struct error *err)
 {
     struct weights *w;
     if (!weights_from_views(&w, g, views, err))
         return false;
-    w->mapped = true;
-    if (!count_pages(w, err)) {
+    bool *by_row = calloc(w->n ? (size_t)w->n : 1, sizeof *by_row);
+    bool ok = by_row || error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
+    if (by_row)
+        list_tables(by_row, g);
+    ok = ok && weights_pages_new(&w->pages, w->views, by_row, w->n, err) &&
+         weights_stream_new(&w->stream, g, w->pages, err);
+    free(by_row);
+    if (ok)
+        *out = w;
+    else
         weights_free(w);
-        return false;
-    }
-    *out = w;
-    return true;
+    return ok;
 }
 
 void weights_free(struct weights *w)
 {
     if (!w)
         return;
+    weights_stream_free(w->stream);
+    weights_pages_free(w->pages);
     free(w->views);
     free(w);
 }
@@ -80,68 +95,52 @@ size_t weights_bytes(const struct weights *w)
     return w->bytes;
 }
 
-struct page_range {
-    uintptr_t first, end;
-};
-
-static struct page_range pages_of(const struct weight_view *v, uintptr_t page)
-{
-    uintptr_t at = (uintptr_t)v->bytes;
-    size_t bytes = (size_t)v->count * dtype_bytes(v->dtype);
-    return (struct page_range){at & ~(page - 1), (at + bytes + page - 1) & ~(page - 1)};
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const struct page_range *x = a, *y = b;
-    return x->first < y->first ? -1 : x->first > y->first;
-}
-
 size_t weights_resident_bytes(const struct weights *w)
 {
-    return w->resident_bytes;
+    return w->pages ? weights_pages_bytes(w->pages) : 0;
 }
 
-/* Neighbours share pages: counts each page once. */
-static bool count_pages(struct weights *w, struct error *err)
+size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), end = 0;
-    struct page_range *ranges = calloc(w->n ? (size_t)w->n : 1, sizeof *ranges);
+    return policy == WEIGHTS_STREAMED && w->stream ? weights_stream_peak_bytes(w->stream)
+                                                   : weights_resident_bytes(w);
+}
 
-    if (!ranges)
-        return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
-    for (int i = 0; i < w->n; i++)
-        ranges[i] = pages_of(&w->views[i], page);
-    qsort(ranges, (size_t)w->n, sizeof *ranges, by_address);
-    for (int i = 0; i < w->n; i++) {
-        uintptr_t from = ranges[i].first > end ? ranges[i].first : end;
-        if (ranges[i].end > from) {
-            w->resident_bytes += ranges[i].end - from;
-            end = ranges[i].end;
-        }
-    }
-    free(ranges);
-    return true;
+void weights_set_policy(struct weights *w, enum weights_policy policy)
+{
+    if (policy != w->policy)
+        weights_drop(w);
+    w->policy = policy;
 }
 
 void weights_drop(struct weights *w)
 {
-    if (!w->mapped)
+    if (!w->pages)
         return;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    for (int i = 0; i < w->n; i++) {
-        struct page_range r = pages_of(&w->views[i], page);
-        /* Clean pages of a private file mapping: dropping them loses nothing. */
-        (void)madvise((void *)r.first, r.end - r.first, MADV_DONTNEED);
-    }
+    weights_stream_finish(w->stream);
+    weights_pages_drop_all(w->pages);
+    weights_pages_rejoin(w->pages);
+}
+
+static bool streams(const struct weights *w)
+{
+    return w->policy == WEIGHTS_STREAMED && w->stream;
 }
 
 void weights_acquire(struct weights *w, int op)
 {
-    (void)w, (void)op;
+    if (streams(w))
+        weights_stream_acquire(w->stream, op);
 }
 
 void weights_release(struct weights *w, int op)
 {
-    (void)w, (void)op;
+    if (streams(w))
+        weights_stream_release(w->stream, op);
+}
+
+void weights_finish(struct weights *w)
+{
+    if (streams(w))
+        weights_stream_finish(w->stream);
 }

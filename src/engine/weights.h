@@ -36,11 +36,25 @@ const struct weight_view *weights_find(const struct weights *w, int weight);
 size_t weights_bytes(const struct weights *w);
 size_t weights_resident_bytes(const struct weights *w);
 
+enum weights_policy {
+    WEIGHTS_HELD,    /* pages come as they are touched and stay until weights_drop */
+    WEIGHTS_STREAMED /* pages are there for the op that runs and the next large one */
+};
+
+/* Most bytes of weights in memory at a time; 0 for weights that are not mapped.  Costs nothing to
+ * ask.  Of a token table, the pages that its rows can touch count while it is streamed. */
+size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy);
+
+/* Between runs only.  Changes no result.  Held at first; weights that are not mapped stay so. */
+void weights_set_policy(struct weights *w, enum weights_policy policy);
+
 /* Gives the pages back to the system; the next use reads them again from the file. */
 void weights_drop(struct weights *w);
 
-/* Around the use of one op's weights, for policies that stream. */
+/* Around the use of each op's weights, op after op, by the thread that runs the graph; finish ends
+ * every run, also one that stopped early. */
 void weights_acquire(struct weights *w, int op);
 void weights_release(struct weights *w, int op);
+void weights_finish(struct weights *w);
 
 #endif

@@ -165,10 +165,12 @@ static bool run(struct backend *b, void *prepared, backend_hook_fn hook, void *c
     const struct prepared *p = prepared;
     const struct graph *g = p->binding.graph;
     int n_ops = graph_n_ops(g);
+    bool cancelled = false;
 
     for (int op = 0; op < n_ops; op++) {
-        if (hook && !hook(ctx, op, n_ops))
-            return error_set(err, ERROR_CANCELLED, "stopped on request");
+        cancelled = hook && !hook(ctx, op, n_ops);
+        if (cancelled)
+            break;
         struct cpu_context c = {
             .kernels = cpu->kernels,
             .pool = cpu->pool,
@@ -181,7 +183,8 @@ static bool run(struct backend *b, void *prepared, backend_hook_fn hook, void *c
         ops[graph_op_view(g, op)->kind]->run(&c, op);
         weights_release(p->binding.weights, op);
     }
-    return true;
+    weights_finish(p->binding.weights);
+    return !cancelled || error_set(err, ERROR_CANCELLED, "stopped on request");
 }
 
 /* Copies between rows of c (ours) and planes of h*w. */

@@ -1,0 +1,111 @@
+/* For tests of streaming: what the system says this process holds, and a file of weights. */
+#ifndef ENGINE_WEIGHTS_TESTING_H
+#define ENGINE_WEIGHTS_TESTING_H
+
+#include "base/file_map.h"
+#include "base/test.h"
+#include "engine/weights.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A number of /proc/self/status, kB in bytes; -1 where there is none. */
+static inline int64_t weights_testing_status(const char *name)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    int64_t value = -1;
+
+    while (f && value < 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':')
+            value = strtoll(line + strlen(name) + 1, NULL, 10) * (strstr(line, "kB") ? 1024 : 1);
+    }
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* Sets the high-water mark back to what is resident now; false where the system cannot. */
+static inline bool weights_testing_reset_peak(void)
+{
+    const int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool ok = write(fd, "5", 1) == 1;
+    close(fd);
+    return ok;
+}
+
+/* Whether resident sizes mean something: not under sanitizers, whose shadows count too, nor under
+ * an emulator that ignores advice. */
+static inline bool weights_testing_sees_pages(const struct file_map *map)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)map;
+    return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+    (void)map;
+    return false;
+#endif
+#endif
+    if (!weights_testing_reset_peak() || weights_testing_status("VmHWM") < 0)
+        return false;
+    const int64_t before = weights_testing_status("VmRSS");
+    unsigned sum = 0;
+    for (size_t i = 0; i < map->n_bytes; i += 4096)
+        sum += map->bytes[i];
+    const int64_t after = weights_testing_status("VmRSS");
+    (void)madvise((void *)(uintptr_t)map->bytes, map->n_bytes, MADV_DONTNEED);
+    const int64_t dropped = weights_testing_status("VmRSS");
+    const int64_t size = (int64_t)map->n_bytes, slack = 4 << 20;
+    return sum > 0 && after - before > size - slack && dropped - before < slack;
+}
+
+/* Writes all weights of g one after another, aligned to nothing, as small random numbers in
+ * float16, in a file that has no name any more, and maps it. */
+static inline void weights_testing_file(struct file_map *map, struct weight_view *views,
+                                        const struct graph *g)
+{
+    enum { BEGIN = 1235, CHUNK = 1 << 21 };
+    static uint16_t numbers[CHUNK];
+    const char *dir = getenv("TMPDIR");
+    char path[4096];
+    uint64_t state = 88172645463325252u; /* xorshift64, Marsaglia 2003 */
+    struct error err;
+
+    snprintf(path, sizeof path, "%s/weights-XXXXXX", dir && *dir ? dir : "/tmp");
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    FILE *f = fdopen(fd, "wb");
+    CHECK(f && fseek(f, BEGIN, SEEK_SET) == 0);
+    size_t at = BEGIN;
+    for (int i = 1; f && i <= graph_n_weights(g); i++) {
+        const struct graph_weight *w = graph_weight_view(g, i);
+        int64_t n = 1;
+        for (int d = 0; d < w->n_dims; d++)
+            n *= w->dims[d];
+        views[i - 1] = (struct weight_view){(const void *)at, DTYPE_F16, n};
+        for (int64_t left = n; left > 0; left -= CHUNK) {
+            for (int k = 0; k < CHUNK; k++) {
+                state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+                /* A sign, and 2^-8 to 2^-5 with ten bits of fraction. */
+                numbers[k] = (uint16_t)((state & 0x83ff) | ((7 + (state >> 20) % 3) << 10));
+            }
+            const size_t some = (size_t)(left < CHUNK ? left : CHUNK);
+            CHECK(fwrite(numbers, sizeof *numbers, some, f) == some);
+        }
+        at += (size_t)n * sizeof *numbers;
+    }
+    CHECK(f && fclose(f) == 0);
+    CHECK(file_map_open(map, path, &err));
+    for (int i = 0; i < graph_n_weights(g); i++)
+        views[i].bytes = map->bytes + (uintptr_t)views[i].bytes;
+    (void)unlink(path);
+}
+
+#endif
