@@ -110,7 +110,7 @@ static bool draw(struct gen_result *out, struct bench *b, const struct gen_reque
     struct gen_plan plan = {0};
     struct error err = {0};
 
-    bool ok = pipeline_plan(&plan, b->pipeline, r, &err) &&
+    bool ok = pipeline_plan(&plan, b->pipeline, r, NULL, &err) &&
               pipeline_run(out, b->pipeline, r, &plan, input, NULL, &err);
     if (!ok)
         fprintf(stderr, "'%s': %s\n", r->prompt, err.text);

@@ -77,6 +77,7 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
 {
     struct error err = {0};
     const struct safetensors_tensor *latent = safetensors_find(file, noise);
+    const struct plan_bounds bounds = gen_plan_no_bounds(0);
 
     *s = (struct refcheck_scene){.r = r, .settings = refcheck_metadata(file)};
     if (!latent || latent->n_dims != 4) {
@@ -90,7 +91,7 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
     bool ok = dir || error_set(&err, ERROR_NOT_FOUND, "the model's folder has no tokenizer");
     ok = ok && tokenizer_open(&s->tokenizer, dir, &err) && init_train(s, &err) &&
          read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
-         gen_plan_make(&s->plan, &s->request, s->model, r->backend, 0, &err) &&
+         gen_plan_make(&s->plan, &s->request, s->model, r->backend, &bounds, NULL, &err) &&
          r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
     if (ok) {
         s->each = (size_t)(latent->n_bytes / 4);

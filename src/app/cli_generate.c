@@ -241,7 +241,7 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
               load_input(&run, err) && open_model(&run, err) && make_request(&run, err) &&
-              fit_input(&run, err) && pipeline_plan(&run.plan, run.pipeline, &run.request, err) &&
+              fit_input(&run, err) && pipeline_plan(&run.plan, run.pipeline, &run.request, NULL, err) &&
               tell_cut(&run, "--prompt", o->prompt, err) &&
               tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
     if (ok) {

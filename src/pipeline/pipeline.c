@@ -60,11 +60,14 @@ const struct model *pipeline_model(const struct pipeline *p)
 }
 
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
-                   struct error *err)
+                   const struct plan_bounds *bounds, struct error *err)
 {
     struct process_memory now = {0};
-    return process_memory_read(&now, err) &&
-           gen_plan_make(out, r, p->model, p->backend, now.resident_bytes, err);
+    if (!process_memory_read(&now, err))
+        return false;
+    struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
+    within.base_bytes = now.resident_bytes;
+    return gen_plan_make(out, r, p->model, p->backend, &within, NULL, err);
 }
 
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
@@ -93,6 +96,7 @@ static bool run_stages(const struct stage *s, const struct image *input, struct 
 
     bool ok = text_encode(&cond, s, err) && denoise(&latents, s, &cond, input, err) &&
               vae_decode(s, &latents, err);
+    stages_cleanup(s);
     free(cond.rows);
     free(latents.x);
     return ok;

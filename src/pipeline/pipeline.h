@@ -41,9 +41,10 @@ void pipeline_close(struct pipeline *p);
 const struct model *pipeline_model(const struct pipeline *p);
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 
-/* Plans the request on this machine as it is now. */
+/* Plans the request.  bounds NULL: nothing limits the plan; otherwise base_bytes is filled in here,
+ * from the process as it is now. */
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
-                   struct error *err) MUST_CHECK;
+                   const struct plan_bounds *bounds, struct error *err) MUST_CHECK;
 
 /* Runs a planned request.  input is img2img's picture, of the request's size; NULL for txt2img.  On
  * true the caller owns *out and clears it. */

@@ -35,7 +35,8 @@ static bool generate(struct gen_result *out, struct pipeline *p, const struct ge
     struct gen_plan plan = {0};
 
     *out = (struct gen_result){0};
-    bool ok = pipeline_plan(&plan, p, r, err) && pipeline_run(out, p, r, &plan, input, watch, err);
+    bool ok =
+        pipeline_plan(&plan, p, r, NULL, err) && pipeline_run(out, p, r, &plan, input, watch, err);
     gen_plan_clear(&plan);
     return ok;
 }
@@ -282,7 +283,7 @@ static void runs_unguided_at_scale_1(struct pipeline *p)
     struct error err = {0};
 
     r.cfg_scale = 1;
-    CHECK(pipeline_plan(&plan, p, &r, &err) && plan.unet_batch == 1);
+    CHECK(pipeline_plan(&plan, p, &r, NULL, &err) && plan.unet_batch == 1);
     gen_plan_clear(&plan);
     struct gen_result plain = picture(p, &r, NULL);
     r.negative_prompt = "a green square";

@@ -20,9 +20,19 @@ bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 void stages_end(const struct stage *s, struct network *n, enum plan_phase phase, double started)
 {
     exec_stop(n->exec);
-    weights_drop(n->weights);
+    if (s->plan->levers.offload)
+        weights_drop(n->weights);
     s->backend->fn->arena_idle(s->backend, s->arena, s->plan->arena_bytes);
     s->result->seconds[phase] += clock_seconds() - started;
+}
+
+void stages_cleanup(const struct stage *s)
+{
+    struct network *all[] = {&s->plan->text, &s->plan->vae_encoder, &s->plan->unet,
+                             &s->plan->vae_decoder};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]->weights)
+            weights_drop(all[i]->weights);
 }
 
 struct call {

@@ -31,6 +31,9 @@ struct latents {
 bool stages_begin(const struct stage *s, struct network *n, struct error *err) MUST_CHECK;
 void stages_end(const struct stage *s, struct network *n, enum plan_phase phase, double started);
 
+/* After the last stage: gives back what networks that stay together still hold. */
+void stages_cleanup(const struct stage *s);
+
 /* Runs a network once: call number `call` of `calls` of its phase. */
 bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, int call,
                  int calls, struct error *err) MUST_CHECK;

@@ -15,6 +15,9 @@ enum {
  */
 enum { LATENT_COPIES = 6 };
 
+/* Pages of the page cache mapped and dropped again, and the work that overlapping tiles add. */
+static const double STREAM_BYTES_PER_SECOND = 4e9, BLEND_OVERHEAD = 1.6;
+
 const char *gen_plan_phase_name(enum plan_phase phase)
 {
     static const char *const name[PLAN_PHASES] = {"text encode", "vae encode", "denoise",
@@ -22,99 +25,325 @@ const char *gen_plan_phase_name(enum plan_phase phase)
     return name[phase];
 }
 
-static int tile_side(int side, const struct plan_levers *l)
+/* Everything a choice looks at. */
+struct planner {
+    struct gen_plan *plan;
+    const struct gen_request *request;
+    const struct model *model;
+    struct backend *backend;
+    const struct plan_bounds *bounds;
+    size_t least_bytes; /* of the leanest way through the phase at hand */
+};
+
+/* One way through a phase.  Tables list them by rising time. */
+struct way {
+    bool stream, in_turn;
+    enum plan_vae vae;
+    int size; /* band rows or tile side */
+};
+
+static const struct way denoise_ways[] = {
+    {.stream = false},
+    {.in_turn = true},
+    {.stream = true},
+    {.stream = true, .in_turn = true},
+};
+
+/* Exact before blended: another picture is the last resort. */
+static const struct way vae_ways[] = {
+    {.vae = PLAN_VAE_WHOLE},
+    {.vae = PLAN_VAE_EXACT, .size = 64},
+    {.vae = PLAN_VAE_EXACT, .size = 32},
+    {.vae = PLAN_VAE_EXACT, .size = 16},
+    {.vae = PLAN_VAE_EXACT, .size = 16, .stream = true},
+    {.vae = PLAN_VAE_BLENDED, .size = 64},
+    {.vae = PLAN_VAE_BLENDED, .size = 32},
+    {.vae = PLAN_VAE_BLENDED, .size = 32, .stream = true},
+    {.vae = PLAN_VAE_BLENDED, .size = 16, .stream = true},
+};
+
+struct plan_bounds gen_plan_no_bounds(size_t base_bytes)
 {
-    return l->vae == PLAN_VAE_BLENDED && l->tile < side ? l->tile : side;
+    return (struct plan_bounds){.base_bytes = base_bytes};
 }
 
-static bool make_networks(struct gen_plan *p, const struct gen_request *r, const struct model *m,
-                          struct backend *b, struct error *err)
+static bool is_forbidden(const struct planner *p, enum memory_optimization o)
 {
-    bool guided = r->cfg_scale != 1.0;
-
-    p->batch = r->batch_size;
-    p->unet_rounds = guided && p->levers.guidance_in_turn ? 2 : 1;
-    p->unet_batch = guided && p->unet_rounds == 1 ? 2 * p->batch : p->batch;
-    p->tile_w = tile_side(p->latent_w, &p->levers);
-    p->tile_h = tile_side(p->latent_h, &p->levers);
-    return network_text_encoder(&p->text, m, b, guided ? 2 : 1, r->clip_skip, err) &&
-           (r->mode != GEN_IMG2IMG ||
-            network_vae_encoder(&p->vae_encoder, m, b, 1, p->tile_h, p->tile_w, err)) &&
-           network_unet(&p->unet, m, b, p->unet_batch, p->latent_h, p->latent_w, err) &&
-           network_vae_decoder(&p->vae_decoder, m, b, 1, p->tile_h, p->tile_w, err);
+    return p->bounds->optimization[o] == TRI_FALSE;
 }
 
-static void set_need(struct gen_plan *p, enum plan_phase phase, const struct network *n,
-                     size_t host_bytes, double runs)
+/* Streaming is a switch of its own; so is tiling the VAE. */
+static bool is_allowed(const struct planner *p, const struct way *w, bool is_vae)
 {
-    p->phase[phase] = (struct plan_phase_need){.used = true,
-                                               .weights_bytes = n->resident_bytes,
-                                               .arena_bytes = n->arena_bytes,
-                                               .host_bytes = host_bytes,
-                                               .flops = runs * n->flops};
-    if (n->arena_bytes > p->arena_bytes)
-        p->arena_bytes = n->arena_bytes;
+    const bool *on = p->bounds->on.on;
+
+    if (w->stream && is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD))
+        return false;
+    if (!w->stream && on[MEMORY_SEQUENTIAL_CPU_OFFLOAD])
+        return false;
+    if (!is_vae)
+        return !w->in_turn || p->request->cfg_scale != 1.0;
+    if (w->vae == PLAN_VAE_WHOLE)
+        return !on[MEMORY_VAE_TILING];
+    if (is_forbidden(p, MEMORY_VAE_TILING))
+        return false;
+    int longest = p->plan->latent_w > p->plan->latent_h ? p->plan->latent_w : p->plan->latent_h;
+    return w->vae == PLAN_VAE_EXACT ? w->size < p->request->height : w->size < longest;
 }
 
-/* Sizes are those of an accepted request and a checked model: far from overflowing. */
-static void set_needs(struct gen_plan *p, const struct gen_request *r, const struct model *m)
+static size_t phase_bytes(const struct planner *p, const struct plan_phase_need *n)
 {
-    const struct model_info *info = model_view(m);
-    size_t pixels = (size_t)r->width * (size_t)r->height;
-    size_t latent = sizeof(float) * (size_t)info->vae.latent_channels * (size_t)p->latent_w *
-                    (size_t)p->latent_h * (size_t)p->batch;
-    size_t context = sizeof(float) * (size_t)(p->unet_batch * p->unet_rounds) *
+    return p->bounds->base_bytes + PROCESS_BYTES + n->weights_bytes + n->arena_bytes +
+           n->host_bytes;
+}
+
+static struct plan_phase_need need_of(const struct network *n, bool stream, size_t host_bytes,
+                                      double runs)
+{
+    enum weights_policy policy = stream ? WEIGHTS_STREAMED : WEIGHTS_HELD;
+
+    weights_set_policy(n->weights, policy);
+    return (struct plan_phase_need){
+        .used = true,
+        .weights_bytes =
+            stream ? weights_peak_resident_bytes(n->weights, policy) : n->resident_bytes,
+        .arena_bytes = n->arena_bytes,
+        .host_bytes = host_bytes,
+        .flops = runs * n->flops,
+        .seconds =
+            runs * (n->seconds +
+                    (stream ? (double)weights_bytes(n->weights) / STREAM_BYTES_PER_SECOND : 0))};
+}
+
+/* Keeps the need when it fits; remembers the leanest one otherwise. */
+static bool keep(struct planner *p, enum plan_phase phase, const struct plan_phase_need *n)
+{
+    size_t bytes = phase_bytes(p, n);
+
+    if (!p->least_bytes || bytes < p->least_bytes)
+        p->least_bytes = bytes;
+    if (p->bounds->limit_bytes && bytes > p->bounds->limit_bytes)
+        return false;
+    p->plan->phase[phase] = *n;
+    if (n->arena_bytes > p->plan->arena_bytes)
+        p->plan->arena_bytes = n->arena_bytes;
+    return true;
+}
+
+/* Host memory by phase.  Sizes are those of an accepted request and a checked model: far from
+ * overflowing. */
+static size_t host_bytes(const struct planner *p, enum plan_phase phase)
+{
+    const struct model_info *info = model_view(p->model);
+    const struct gen_request *r = p->request;
+    size_t pixels = (size_t)r->width * (size_t)r->height, batch = (size_t)r->batch_size;
+    size_t latent = sizeof(float) * (size_t)info->vae.latent_channels * (size_t)p->plan->latent_w *
+                    (size_t)p->plan->latent_h * batch;
+    size_t context = sizeof(float) * batch * (r->cfg_scale != 1.0 ? 2 : 1) *
                      (size_t)info->clip[0].max_positions * (size_t)info->unet.cross_attention_dim;
-    size_t input = r->mode == GEN_IMG2IMG ? 3 * pixels : 0;
-    size_t pictures = 3 * pixels * (size_t)p->batch;
 
-    set_need(p, PLAN_TEXT_ENCODE, &p->text, context + input, 1);
-    if (r->mode == GEN_IMG2IMG)
-        set_need(p, PLAN_VAE_ENCODE, &p->vae_encoder, context + pixels * PIXEL_BYTES + latent, 1);
-    set_need(p, PLAN_DENOISE, &p->unet,
-             context + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch), p->model_calls);
-    set_need(p, PLAN_VAE_DECODE, &p->vae_decoder, latent + pictures + pixels * PIXEL_BYTES,
-             p->batch);
-    p->phase[PLAN_IMAGE_ENCODE] =
-        (struct plan_phase_need){.used = true, .host_bytes = pictures + pixels * PIXEL_BYTES};
+    switch (phase) {
+    case PLAN_TEXT_ENCODE:
+        return context + (r->mode == GEN_IMG2IMG ? 3 * pixels : 0);
+    case PLAN_VAE_ENCODE:
+        return context + pixels * PIXEL_BYTES + latent;
+    case PLAN_DENOISE:
+        return context + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch);
+    case PLAN_VAE_DECODE:
+        return latent + 3 * pixels * batch + pixels * PIXEL_BYTES;
+    case PLAN_IMAGE_ENCODE:
+        return 3 * pixels * batch + pixels * PIXEL_BYTES;
+    case PLAN_PHASES:
+        break;
+    }
+    return 0;
 }
 
-static void set_peak(struct gen_plan *p)
+/* Nothing fits: says so, once the phase is known. */
+static bool refuse(const struct planner *p, enum plan_phase phase, struct error *err)
 {
+    return error_set(err, ERROR_LIMIT, "%dx%d needs at least %.1f MB for %s, %.1f MB may be used",
+                     p->request->width, p->request->height, (double)p->least_bytes / 1e6,
+                     gen_plan_phase_name(phase), (double)p->bounds->limit_bytes / 1e6);
+}
+
+static bool plan_text(struct planner *p, struct error *err)
+{
+    struct gen_plan *plan = p->plan;
+    bool streams = !is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
+
+    if (!network_text_encoder(&plan->text, p->model, p->backend,
+                              p->request->cfg_scale != 1.0 ? 2 : 1, p->request->clip_skip, err))
+        return false;
+    p->least_bytes = 0;
+    for (int stream = p->bounds->on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD]; stream <= streams;
+         stream++) {
+        struct plan_phase_need n = need_of(&plan->text, stream, host_bytes(p, PLAN_TEXT_ENCODE), 1);
+        if (keep(p, PLAN_TEXT_ENCODE, &n))
+            return true;
+    }
+    return refuse(p, PLAN_TEXT_ENCODE, err);
+}
+
+static bool plan_denoise(struct planner *p, struct error *err)
+{
+    struct gen_plan *plan = p->plan;
+    bool guided = p->request->cfg_scale != 1.0;
+
+    p->least_bytes = 0;
+    for (size_t i = 0; i < sizeof denoise_ways / sizeof denoise_ways[0]; i++) {
+        const struct way *w = &denoise_ways[i];
+        if (!is_allowed(p, w, false))
+            continue;
+        plan->unet_rounds = w->in_turn ? 2 : 1;
+        plan->unet_batch = guided && !w->in_turn ? 2 * plan->batch : plan->batch;
+        network_clear(&plan->unet);
+        if (!network_unet(&plan->unet, p->model, p->backend, plan->unet_batch, plan->latent_h,
+                          plan->latent_w, err))
+            return false;
+        struct plan_phase_need n = need_of(&plan->unet, w->stream, host_bytes(p, PLAN_DENOISE),
+                                           plan->model_calls * plan->unet_rounds);
+        if (keep(p, PLAN_DENOISE, &n)) {
+            plan->levers.stream = w->stream;
+            plan->levers.guidance_in_turn = w->in_turn;
+            return true;
+        }
+    }
+    return refuse(p, PLAN_DENOISE, err);
+}
+
+static int tile_side(int side, const struct way *w)
+{
+    return w->vae == PLAN_VAE_BLENDED && w->size < side ? w->size : side;
+}
+
+/* Blended tiles are worked on with their cut-out input and output beside them. */
+static size_t tile_bytes(const struct planner *p, const struct way *w)
+{
+    const struct vae_config *c = &model_view(p->model)->vae;
+    size_t pixels =
+        (size_t)(vae_scale(c) * vae_scale(c)) * (size_t)p->plan->tile_w * (size_t)p->plan->tile_h;
+    return w->vae == PLAN_VAE_BLENDED ? pixels * PIXEL_BYTES : 0;
+}
+
+static bool try_vae(struct planner *p, const struct way *w, enum plan_phase phase, bool *fits,
+                    struct error *err)
+{
+    struct gen_plan *plan = p->plan;
+    bool encode = phase == PLAN_VAE_ENCODE;
+    struct network *net = encode ? &plan->vae_encoder : &plan->vae_decoder;
+    struct network_vae_options options = {.band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0};
+
+    plan->tile_w = tile_side(plan->latent_w, w);
+    plan->tile_h = tile_side(plan->latent_h, w);
+    network_clear(net);
+    if (!(encode ? network_vae_encoder : network_vae_decoder)(
+            net, p->model, p->backend, 1, plan->tile_h, plan->tile_w, &options, err))
+        return false;
+    double tiles = (double)plan->latent_w * plan->latent_h / plan->tile_w / plan->tile_h;
+    double runs = tiles > 1 ? tiles * BLEND_OVERHEAD : 1;
+    struct plan_phase_need n = need_of(net, w->stream, host_bytes(p, phase) + tile_bytes(p, w),
+                                       encode ? runs : runs * plan->batch);
+    *fits = keep(p, phase, &n);
+    return true;
+}
+
+/* Both directions of the VAE go the same way, so that the phases can be told in one word. */
+static bool plan_vae(struct planner *p, struct error *err)
+{
+    struct plan_levers *l = &p->plan->levers;
+    enum plan_phase phase = PLAN_VAE_DECODE;
+
+    p->least_bytes = 0;
+    for (size_t i = 0; i < sizeof vae_ways / sizeof vae_ways[0]; i++) {
+        const struct way *w = &vae_ways[i];
+        bool fits = false;
+        if (!is_allowed(p, w, true))
+            continue;
+        phase = PLAN_VAE_DECODE;
+        if (!try_vae(p, w, phase, &fits, err))
+            return false;
+        if (fits && p->request->mode == GEN_IMG2IMG) {
+            phase = PLAN_VAE_ENCODE;
+            if (!try_vae(p, w, phase, &fits, err))
+                return false;
+        }
+        if (!fits)
+            continue;
+        l->vae = w->vae;
+        l->stream_vae = w->stream;
+        l->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
+        l->tile = w->vae == PLAN_VAE_BLENDED ? w->size : 0;
+        return true;
+    }
+    return refuse(p, phase, err);
+}
+
+/* Where networks stay, every phase carries the others' weights. */
+static bool hold_all(struct planner *p, struct error *err)
+{
+    size_t all = 0;
+
+    for (int i = 0; i < PLAN_PHASES; i++)
+        all += p->plan->phase[i].weights_bytes;
     for (int i = 0; i < PLAN_PHASES; i++) {
-        const struct plan_phase_need *n = &p->phase[i];
-        size_t bytes =
-            p->base_bytes + PROCESS_BYTES + n->weights_bytes + n->arena_bytes + n->host_bytes;
-        if (n->used && bytes > p->peak_bytes) {
-            p->peak_bytes = bytes;
-            p->peak_phase = (enum plan_phase)i;
+        struct plan_phase_need *n = &p->plan->phase[i];
+        if (!n->used)
+            continue;
+        n->weights_bytes = all;
+        p->least_bytes = phase_bytes(p, n);
+        if (p->bounds->limit_bytes && p->least_bytes > p->bounds->limit_bytes)
+            return refuse(p, (enum plan_phase)i, err);
+    }
+    return true;
+}
+
+static void set_peak(struct planner *p)
+{
+    struct gen_plan *plan = p->plan;
+
+    plan->phase[PLAN_IMAGE_ENCODE] =
+        (struct plan_phase_need){.used = true, .host_bytes = host_bytes(p, PLAN_IMAGE_ENCODE)};
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        size_t bytes = phase_bytes(p, &plan->phase[i]);
+        if (plan->phase[i].used && bytes > plan->peak_bytes) {
+            plan->peak_bytes = bytes;
+            plan->peak_phase = (enum plan_phase)i;
         }
     }
 }
 
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
-                   struct backend *b, size_t base_bytes, struct error *err)
+                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
+                   struct error *err)
 {
-    struct gen_plan p = {.base_bytes = base_bytes};
+    struct gen_plan plan = {.base_bytes = bounds->base_bytes, .limit_bytes = bounds->limit_bytes};
+    struct planner p = {.plan = &plan, .request = r, .model = m, .backend = b, .bounds = bounds};
     int scale = vae_scale(&model_view(m)->vae);
 
     if (r->width % scale != 0 || r->height % scale != 0)
         return error_set(err, ERROR_INVALID,
                          "width and height are multiples of %d for this model, not %dx%d", scale,
                          r->width, r->height);
-    p.latent_w = r->width / scale;
-    p.latent_h = r->height / scale;
-    p.model_calls = r->steps * r->sampler->evaluations;
+    plan.latent_w = r->width / scale;
+    plan.latent_h = r->height / scale;
+    plan.batch = r->batch_size;
+    int steps = r->steps;
     if (r->mode == GEN_IMG2IMG)
-        p.model_calls = (r->steps - schedule_img2img_start(r->steps, r->denoising_strength)) *
-                        r->sampler->evaluations;
-    if (!make_networks(&p, r, m, b, err)) {
-        gen_plan_clear(&p);
+        steps -= schedule_img2img_start(r->steps, r->denoising_strength);
+    plan.model_calls = sampler_evaluations(r->sampler, steps);
+    plan.levers.offload = !is_forbidden(&p, MEMORY_MODEL_CPU_OFFLOAD);
+
+    bool ok = plan_text(&p, err) && plan_vae(&p, err) && plan_denoise(&p, err) &&
+              (plan.levers.offload || hold_all(&p, err));
+    if (least_bytes)
+        *least_bytes = p.least_bytes;
+    if (!ok) {
+        gen_plan_clear(&plan);
         return false;
     }
-    set_needs(&p, r, m);
     set_peak(&p);
-    *out = p;
+    *out = plan;
     return true;
 }
 

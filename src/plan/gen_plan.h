@@ -5,6 +5,7 @@
 #ifndef PLAN_GEN_PLAN_H
 #define PLAN_GEN_PLAN_H
 
+#include "memory/memory_policy.h"
 #include "plan/network.h"
 #include "request/gen_request.h"
 
@@ -25,9 +26,21 @@ enum plan_vae {
 
 /* What a plan does to need less, at the price of time. */
 struct plan_levers {
+    bool offload;          /* networks leave memory after their phase */
+    bool stream;           /* the UNet's weights come and go op by op */
+    bool stream_vae;       /* the VAE's likewise */
     bool guidance_in_turn; /* without the prompt and with it one after the other */
     enum plan_vae vae;
-    int tile; /* latent places of a blended tile's side; 0: whole */
+    int band_rows; /* pixels of an exact band */
+    int tile;      /* latent places of a blended tile's side */
+};
+
+/* What a plan has to keep to. */
+struct plan_bounds {
+    size_t base_bytes;       /* resident memory of the process before the run */
+    size_t limit_bytes;      /* most it may become; 0: no bound */
+    struct memory_choice on; /* where the planner starts; it adds levers and never drops one */
+    enum tri optimization[MEMORY_OPTIMIZATIONS]; /* TRI_FALSE: a lever it may not pull */
 };
 
 struct plan_phase_need {
@@ -37,6 +50,7 @@ struct plan_phase_need {
     size_t
         host_bytes; /* latents, contexts, pixels of this phase and those kept from earlier ones */
     double flops;   /* whole phase */
+    double seconds; /* whole phase, modelled */
 };
 
 struct gen_plan {
@@ -51,14 +65,20 @@ struct gen_plan {
     struct plan_phase_need phase[PLAN_PHASES];
     size_t arena_bytes; /* largest of the phases: one arena serves them all */
     size_t base_bytes;  /* the process before the run */
+    size_t limit_bytes; /* the bound it was made for; 0: none */
     size_t peak_bytes;  /* planned peak of resident memory */
     enum plan_phase peak_phase;
 };
 
-/* base_bytes: resident memory of the process now.  The model and the backend are borrowed and must
- * outlive the plan.  On true the caller owns *out. */
+/* No bound and nothing switched. */
+struct plan_bounds gen_plan_no_bounds(size_t base_bytes);
+
+/* The fastest plan within the bounds.  The model and the backend are borrowed and must outlive the
+ * plan.  On true the caller owns *out.  ERROR_LIMIT when nothing fits: the sentence says how much
+ * the leanest plan needs, *least_bytes (may be NULL) as a number. */
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
-                   struct backend *b, size_t base_bytes, struct error *err) MUST_CHECK;
+                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
+                   struct error *err) MUST_CHECK;
 
 /* Accepts zeroes. */
 void gen_plan_clear(struct gen_plan *p);

@@ -77,29 +77,33 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
 }
 
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
-                         int latent_h, int latent_w, struct error *err)
+                         int latent_h, int latent_w, const struct network_vae_options *options,
+                         struct error *err)
 {
     const struct vae_config *c = &model_view(m)->vae;
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
         return false;
+    struct vae_tiling tiling = {.band_rows = options->band_rows};
     out->in =
         graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
-    out->out = vae_build_decode(out->graph, c, out->in);
+    out->out = vae_build_decode_tiled(out->graph, c, out->in, &tiling);
     return finish(out, m, MODEL_VAE, b, err);
 }
 
 bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
-                         int latent_h, int latent_w, struct error *err)
+                         int latent_h, int latent_w, const struct network_vae_options *options,
+                         struct error *err)
 {
     const struct vae_config *c = &model_view(m)->vae;
     int64_t scale = vae_scale(c);
+    struct vae_tiling tiling = {.band_rows = options->band_rows};
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
         return false;
     out->in = graph_input(
         out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});
-    out->out = vae_build_encode(out->graph, c, out->in);
+    out->out = vae_build_encode_tiled(out->graph, c, out->in, &tiling);
     return finish(out, m, MODEL_VAE, b, err);
 }
 

@@ -21,6 +21,10 @@ struct network {
     double seconds; /* one run, modelled */
 };
 
+struct network_vae_options {
+    int band_rows; /* the VAE runs in bands of so many rows, to the same bits; 0: at once */
+};
+
 /* Makers.  The model and the backend are borrowed and must outlive the network.  On true the caller
  * owns *out and ends it with network_clear; a failure leaves nothing. */
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -28,9 +32,11 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
                   int latent_h, int latent_w, struct error *err) MUST_CHECK;
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
-                         int latent_h, int latent_w, struct error *err) MUST_CHECK;
+                         int latent_h, int latent_w, const struct network_vae_options *options,
+                         struct error *err) MUST_CHECK;
 bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
-                         int latent_h, int latent_w, struct error *err) MUST_CHECK;
+                         int latent_h, int latent_w, const struct network_vae_options *options,
+                         struct error *err) MUST_CHECK;
 
 /* Accepts zeroes. */
 void network_clear(struct network *n);
