@@ -1,8 +1,11 @@
-/* Measures this machine, then the engine on it: single operations on the shapes that matter.
+/* Measures this machine, then the engine on it: single operations on the shapes that matter, or the
+ * phases of a model.
  *
- * Each group of measurements is a file of its own (bench_ops.c) that adds results to the report. */
+ * Each group of measurements is a file of its own (bench_ops.c, bench_model.c) that adds results to
+ * the report. */
 #include "base/parse.h"
 #include "bench_machine.h"
+#include "bench_model.h"
 #include "bench_ops.h"
 #include "bench_report.h"
 #include "engine/cpu/cpu_backend.h"
@@ -16,6 +19,8 @@
 struct options {
     const char *isa; /* NULL: the best; "all": one after another */
     const char *only;
+    const char *model; /* its phases instead of single operations */
+    int width, height;
     int threads; /* 0: one per physical core */
     int runs;
     bool json;
@@ -24,6 +29,7 @@ struct options {
 static void print_help(void)
 {
     puts("usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
+         "       [--model PATH [--width N] [--height N]]\n"
          "\n"
          "Measures memory, float32 multiply-adds and the engine's operations.\n"
          "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
@@ -31,6 +37,9 @@ static void print_help(void)
          "  --threads N       otherwise one per physical core\n"
          "  --runs N          the median of so many counts; 5\n"
          "  --only SUBSTRING  only work whose name contains it, such as conv or 64x64\n"
+         "  --model PATH      the phases of a model instead: text encode, one guided step of the\n"
+         "                    UNet, VAE decode and encode\n"
+         "  --width N, --height N  the model's picture; 512\n"
          "  --json            results as JSON");
 }
 
@@ -54,7 +63,7 @@ static bool read_text(const char **out, const char *name, const char *text, stru
 /* argv ends with NULL, which stands for a missing value. */
 static bool read_options(struct options *o, char **argv, struct error *err)
 {
-    *o = (struct options){.runs = 5};
+    *o = (struct options){.runs = 5, .width = 512, .height = 512};
     for (char **arg = argv + 1; *arg; arg++) {
         bool ok = true;
         const char *name = *arg;
@@ -66,6 +75,12 @@ static bool read_options(struct options *o, char **argv, struct error *err)
             ok = read_text(&o->isa, name, *++arg, err);
         else if (strcmp(name, "--only") == 0)
             ok = read_text(&o->only, name, *++arg, err);
+        else if (strcmp(name, "--model") == 0)
+            ok = read_text(&o->model, name, *++arg, err);
+        else if (strcmp(name, "--width") == 0)
+            ok = read_count(&o->width, name, *++arg, 8192, err);
+        else if (strcmp(name, "--height") == 0)
+            ok = read_count(&o->height, name, *++arg, 8192, err);
         else if (strcmp(name, "--threads") == 0)
             ok = read_count(&o->threads, name, *++arg, CPU_POOL_MAX_THREADS, err);
         else if (strcmp(name, "--runs") == 0)
@@ -113,7 +128,9 @@ static bool measure_isa(struct bench_report *r, const struct options *o, const c
     struct backend *b = NULL;
     if (!cpu_backend_open(&b, r->threads, isa, err))
         return false;
-    const bool ok = bench_ops_run(r, b, isa, o->only, !o->json, err);
+    const bool ok =
+        o->model ? bench_model_run(r, b, isa, o->model, o->width, o->height, o->only, !o->json, err)
+                 : bench_ops_run(r, b, isa, o->only, !o->json, err);
     b->fn->close(b);
     return ok;
 }
