@@ -1,25 +1,18 @@
 #include "engine/layout.h"
 
 #include "base/size.h"
+#include "engine/layout_place.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Something that needs room in the arena from one op to another, both included. */
-struct block {
-    int first, last;
-    size_t bytes, offset;
-};
-
 struct maker {
     const struct graph *g;
     struct backend *b;
-    struct block *blocks; /* one per tensor that does not share, one per workspace */
+    struct layout_block *blocks; /* one per tensor that does not share, one per workspace */
     int n_blocks;
     int *block_of;   /* by tensor number */
     int *work_block; /* by op; -1: none */
-    int *order;      /* blocks, largest first */
-    int *placed;     /* blocks already placed, by rising offset */
 };
 
 static bool round_up(size_t *bytes)
@@ -32,7 +25,7 @@ static bool round_up(size_t *bytes)
 
 static int new_block(struct maker *m, int first, int last, size_t bytes)
 {
-    m->blocks[m->n_blocks] = (struct block){first, last, bytes, 0};
+    m->blocks[m->n_blocks] = (struct layout_block){first, last, bytes, 0};
     return m->n_blocks++;
 }
 
@@ -60,6 +53,12 @@ static int overwritten(const struct graph *g, int op)
     return t->role == GRAPH_VALUE && t->last_op == op ? candidate : 0;
 }
 
+/* Inputs are there before the first op; what no op ever writes may as well come after the last. */
+static int within(int op, int n_ops)
+{
+    return op < 0 ? 0 : op < n_ops ? op : n_ops;
+}
+
 static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
 {
     int n_ops = graph_n_ops(m->g);
@@ -68,8 +67,10 @@ static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
         m->block_of[t] = -1;
     for (int t = 1; t <= graph_n_tensors(m->g); t++) {
         const struct graph_tensor *tensor = graph_tensor_view(m->g, t);
-        int last = tensor->role == GRAPH_OUTPUT ? n_ops : tensor->last_op;
-        int shared = tensor->first_op >= 0 ? overwritten(m->g, tensor->first_op) : 0;
+        int last = tensor->role == GRAPH_OUTPUT ? n_ops : within(tensor->last_op, n_ops);
+        int shared = tensor->first_op >= 0 && tensor->first_op < n_ops
+                         ? overwritten(m->g, tensor->first_op)
+                         : 0;
         size_t bytes;
         if (!m->b->fn->tensor_bytes(m->b, tensor->shape, &bytes, err))
             return false;
@@ -82,7 +83,7 @@ static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
             m->block_of[t] = m->block_of[shared];
             m->blocks[m->block_of[t]].last = last;
         } else {
-            m->block_of[t] = new_block(m, tensor->first_op, last, bytes);
+            m->block_of[t] = new_block(m, within(tensor->first_op, n_ops), last, bytes);
         }
     }
     for (int op = 0; op < n_ops; op++) {
@@ -97,65 +98,6 @@ static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
             needs.workspace_bytes ? new_block(m, op, op, needs.workspace_bytes) : -1;
     }
     return true;
-}
-
-static void sort_by_size(struct maker *m)
-{
-    /* Merge sort: stable, so that equal graphs get equal layouts everywhere. */
-    int *from = m->order, *to = m->placed;
-    for (int i = 0; i < m->n_blocks; i++)
-        from[i] = i;
-    for (int run = 1; run < m->n_blocks; run *= 2) {
-        for (int lo = 0; lo < m->n_blocks; lo += 2 * run) {
-            int mid = lo + run < m->n_blocks ? lo + run : m->n_blocks;
-            int hi = lo + 2 * run < m->n_blocks ? lo + 2 * run : m->n_blocks;
-            for (int a = lo, b = mid, k = lo; k < hi; k++) {
-                bool take_a =
-                    b >= hi || (a < mid && m->blocks[from[a]].bytes >= m->blocks[from[b]].bytes);
-                to[k] = take_a ? from[a++] : from[b++];
-            }
-        }
-        int *swap = from;
-        from = to;
-        to = swap;
-    }
-    m->order = from;
-    m->placed = to;
-}
-
-/* Lowest gap that holds the block among the placed ones alive at the same time; returns the arena's
- * size so far. */
-static size_t place_all(struct maker *m)
-{
-    size_t arena = 0;
-
-    for (int i = 0; i < m->n_blocks; i++) {
-        struct block *block = &m->blocks[m->order[i]];
-        size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
-        for (int k = 0; k < i; k++) {
-            const struct block *other = &m->blocks[m->placed[k]];
-            if (other->last < block->first || other->first > block->last)
-                continue;
-            if (other->offset >= at && other->offset - at >= block->bytes &&
-                other->offset - at < best_gap) {
-                best = at;
-                best_gap = other->offset - at;
-            }
-            if (other->offset + other->bytes > at)
-                at = other->offset + other->bytes;
-        }
-        block->offset = best != SIZE_MAX ? best : at;
-        if (block->offset + block->bytes > arena)
-            arena = block->offset + block->bytes;
-
-        int k = i;
-        while (k > 0 && m->blocks[m->placed[k - 1]].offset > block->offset) {
-            m->placed[k] = m->placed[k - 1];
-            k--;
-        }
-        m->placed[k] = m->order[i];
-    }
-    return arena;
 }
 
 static bool total_is_sound(const struct maker *m, struct error *err)
@@ -182,21 +124,18 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
     m.blocks = new_array(n_tensors + n_ops, sizeof *m.blocks);
     m.block_of = new_array(n_tensors + 1, sizeof *m.block_of);
     m.work_block = new_array(n_ops, sizeof *m.work_block);
-    m.order = new_array(n_tensors + n_ops, sizeof *m.order);
-    m.placed = new_array(n_tensors + n_ops, sizeof *m.placed);
     l.tensor_offset = new_array(n_tensors + 1, sizeof *l.tensor_offset);
     l.workspace_offset = new_array(n_ops, sizeof *l.workspace_offset);
-    if (!m.blocks || !m.block_of || !m.work_block || !m.order || !m.placed || !l.tensor_offset ||
-        !l.workspace_offset) {
+    if (!m.blocks || !m.block_of || !m.work_block || !l.tensor_offset || !l.workspace_offset) {
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
         goto done;
     }
-    if (!graph_check(g, err) || !collect_blocks(&m, &l, err) || !total_is_sound(&m, err))
+    if (!graph_check(g, err) || !collect_blocks(&m, &l, err) || !total_is_sound(&m, err) ||
+        !layout_place(m.blocks, m.n_blocks, &l.arena_bytes, err))
         goto done;
 
-    sort_by_size(&m);
     size_t granule = b->fn->arena_granule;
-    l.arena_bytes = (place_all(&m) + granule - 1) & ~(granule - 1);
+    l.arena_bytes = (l.arena_bytes + granule - 1) & ~(granule - 1);
     for (size_t t = 1; t <= n_tensors; t++)
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
     for (size_t op = 0; op < n_ops; op++)
@@ -211,8 +150,6 @@ done:
     free(m.blocks);
     free(m.block_of);
     free(m.work_block);
-    free(m.order);
-    free(m.placed);
     return ok;
 }
 

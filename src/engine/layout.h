@@ -2,9 +2,7 @@
  *
  * A tensor lives from the op that writes it to the last op that reads it; a workspace lives for its
  * op.  Blocks whose lives overlap never overlap in the arena.  A convolution's result may take the
- * place of its residual when nobody reads the residual later.  The order of placing is by size,
- * largest first (Pisarchyk and Lee 2020, "Efficient Memory Management for Deep Neural Net
- * Inference", greedy by size). */
+ * place of its residual when nobody reads the residual later. */
 #ifndef ENGINE_LAYOUT_H
 #define ENGINE_LAYOUT_H
 

@@ -15,28 +15,41 @@ static int64_t at_most(int64_t a, int64_t b)
 /* Band b, its edges within the picture moved down by `ahead` rows. */
 static struct rows band_rows(const struct bands *x, int b, int64_t ahead)
 {
-    struct rows r = {b * x->rows + ahead, (b + 1) * x->rows + ahead};
-    if (b == 0)
-        r.lo = 0;
-    r.lo = at_most(r.lo, x->h);
-    r.hi = b == x->n - 1 ? x->h : at_most(r.hi, x->h);
-    return r;
+    return (struct rows){b == 0 ? 0 : at_most(x->edge[b] + ahead, x->h),
+                         b == x->n - 1 ? x->h : at_most(x->edge[b + 1] + ahead, x->h)};
 }
 
-static struct bands make_bands(int64_t c, int64_t h, int64_t w, int64_t rows)
+enum { LOWEST_TAPER = 4, TAPER_ROWS = 14 };
+
+/* Where a picture is written while the smaller one that it is made from is forgotten, memory grows
+ * to the end, and the last bands decide.  They are lower: a row less saves there, in the Stable
+ * Diffusion decoders, what TAPER_ROWS rows take that are still to be written. */
+static int64_t next_rows(const struct bands *x, int64_t y, bool taper)
+{
+    int64_t rows = x->rows, left = x->h - y;
+
+    while (taper && rows > x->rows / 4 && rows / 2 >= LOWEST_TAPER &&
+           rows > LOWEST_TAPER + left / TAPER_ROWS)
+        rows /= 2;
+    return at_most(rows, left);
+}
+
+static struct bands make_bands(int64_t c, int64_t h, int64_t w, int64_t rows, bool taper)
 {
     struct bands x = {.c = c, .h = h, .w = w, .rows = rows > 0 && rows < h ? rows : h};
+    /* So many that the low ones at the end have room, too. */
+    const int64_t fewest = (x.h + BANDS_MAX / 2 - 1) / (BANDS_MAX / 2);
 
-    if ((x.h + BANDS_MAX - 1) / BANDS_MAX > x.rows)
-        x.rows = (x.h + BANDS_MAX - 1) / BANDS_MAX;
-    x.n = x.rows > 0 ? (int)((x.h + x.rows - 1) / x.rows) : 0;
+    x.rows = x.rows > fewest ? x.rows : fewest;
+    for (int64_t y = 0; y < x.h && x.n < BANDS_MAX; x.edge[++x.n] = (int32_t)y)
+        y += next_rows(&x, y, taper && x.rows < x.h);
     return x;
 }
 
 struct bands bands_whole(const struct graph *g, int tensor)
 {
     const struct graph_shape shape = blocks_shape(g, tensor);
-    struct bands x = make_bands(shape.c, shape.h, shape.w, 0);
+    struct bands x = make_bands(shape.c, shape.h, shape.w, 0, false);
     x.tensor[0] = tensor;
     return x;
 }
@@ -103,7 +116,7 @@ static struct bands result_bands(const struct bands *x, const struct bands_layer
 {
     const int64_t h = l->enlarge ? 2 * x->h : x->h, w = l->enlarge ? 2 * x->w : x->w;
     const int64_t pad = l->pad_before + l->pad_after - l->kernel;
-    return make_bands(l->out_c, (h + pad) / l->stride + 1, (w + pad) / l->stride + 1, rows);
+    return make_bands(l->out_c, (h + pad) / l->stride + 1, (w + pad) / l->stride + 1, rows, false);
 }
 
 /* Bands to one tensor, a strip at a time, so that each band is read for the last time early. */
@@ -239,15 +252,18 @@ struct bands bands_resnet(struct graph *g, const struct bands *x, const struct b
     const int64_t in_c = r->first ? r->first->out_c : x->c;
     struct block k = {.g = g, .r = r, .x = x};
 
-    if (r->first)
-        k.fed = result_bands(x, r->first, r->rows);
     k.conv1 = bands_layer(g, in_c, r->out_c, 3, blocks_name("%s.conv1", name).text);
     k.conv2 = bands_layer(g, r->out_c, r->out_c, 3, blocks_name("%s.conv2", name).text);
     if (in_c != r->out_c)
         k.shortcut = bands_layer(g, in_c, r->out_c, 1, blocks_name("%s.conv_shortcut", name).text);
-    k.hidden = r->first ? make_bands(r->out_c, k.fed.h, k.fed.w, r->rows)
-                        : make_bands(r->out_c, x->h, x->w, x->rows);
+    k.hidden = *x;
+    if (r->first)
+        k.hidden = make_bands(r->out_c, r->first->enlarge ? 2 * x->h : x->h,
+                              r->first->enlarge ? 2 * x->w : x->w, r->rows, true);
+    k.hidden.c = r->out_c;
+    forget(&k.hidden);
 
+    k.fed = k.hidden;
     k.affine1 = norm_of(g, input_sums(&k), in_c, r, blocks_name("%s.norm1", name).text);
     k.affine2 = norm_of(g, hidden_sums(&k), r->out_c, r, blocks_name("%s.norm2", name).text);
     return result(&k);
@@ -257,14 +273,14 @@ int bands_conv_out(struct graph *g, const struct bands *x, const struct bands_re
                    const char *norm, const char *conv)
 {
     const struct bands_layer l = bands_layer(g, x->c, r->out_c, 3, conv);
-    struct bands out = make_bands(r->out_c, x->h, x->w, r->rows);
+    struct bands out = x->n > 1 ? *x : make_bands(x->c, x->h, x->w, r->rows, false);
     int sums = 0;
 
     for (int b = 0; b < x->n; b++)
         sums = add_sums(g, sums, x->tensor[b]);
     struct with with = {.affine = norm_of(g, sums, x->c, r, norm)};
     with.into = graph_picture(
-        g, (struct graph_shape){blocks_shape(g, x->tensor[0]).n, out.c, out.h, out.w});
+        g, (struct graph_shape){blocks_shape(g, x->tensor[0]).n, r->out_c, out.h, out.w});
     for (int b = 0; b < out.n; b++)
         conv_rows(g, x, &l, band_rows(&out, b, 0), with);
     return with.into;

@@ -16,9 +16,10 @@ enum { BANDS_MAX = 512 };
 
 struct bands {
     int64_t c, h, w; /* of the whole picture */
-    int64_t rows;    /* of a band; the last one may have fewer */
+    int64_t rows;    /* of the tallest band */
     int n;
-    int tensor[BANDS_MAX]; /* from above to below; 0 where nothing is */
+    int32_t edge[BANDS_MAX + 1]; /* band b is rows [edge[b], edge[b + 1]) */
+    int tensor[BANDS_MAX];       /* from above to below; 0 where nothing is */
 };
 
 /* A convolution's weights, named once however often they are used. */
@@ -45,7 +46,7 @@ struct bands bands_conv(struct graph *g, const struct bands *x, const struct ban
 struct bands_resnet {
     const struct bands_layer *first; /* runs before the block, its result never held; NULL: none */
     int64_t out_c;
-    int64_t rows; /* of the result's bands; those of x where there is no `first` */
+    int64_t rows; /* of the result's bands; they are those of x where there is no `first` */
     int groups;
     float eps;
     bool hold; /* keeps the hidden picture between its two uses */

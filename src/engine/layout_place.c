@@ -1,0 +1,219 @@
+#include "engine/layout_place.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+enum {
+    SHORTEST_LIFE_OPS = 10, /* what lives no longer may be kept apart from the rest */
+    LONGEST_LIFE_OPS = 40,
+    TRIES = 5,
+    MOST_BY_SIZE = 1 << 11 /* placing the largest first takes quadratic time */
+};
+
+struct placing {
+    struct layout_block *blocks;
+    int n;
+    int *order, *other; /* n numbers of blocks each */
+    int *placed;        /* by rising offset */
+    int n_placed;
+    size_t *best; /* offsets of the smallest arena so far */
+    size_t arena;
+};
+
+typedef bool (*before_fn)(const struct layout_block *a, const struct layout_block *b);
+
+static bool is_larger(const struct layout_block *a, const struct layout_block *b)
+{
+    return a->bytes > b->bytes;
+}
+
+static bool is_older(const struct layout_block *a, const struct layout_block *b)
+{
+    return a->first < b->first || (a->first == b->first && a->bytes > b->bytes);
+}
+
+/* Merge sort: stable, so that equal graphs get equal layouts everywhere. */
+static void sort(struct placing *p, before_fn before)
+{
+    for (int i = 0; i < p->n; i++)
+        p->order[i] = i;
+    for (int run = 1; run < p->n; run *= 2) {
+        for (int lo = 0; lo < p->n; lo += 2 * run) {
+            int mid = lo + run < p->n ? lo + run : p->n;
+            int hi = lo + 2 * run < p->n ? lo + 2 * run : p->n;
+            for (int a = lo, b = mid, k = lo; k < hi; k++) {
+                bool take_b = a >= mid ||
+                              (b < hi && before(&p->blocks[p->order[b]], &p->blocks[p->order[a]]));
+                p->other[k] = take_b ? p->order[b++] : p->order[a++];
+            }
+        }
+        int *swap = p->order;
+        p->order = p->other;
+        p->other = swap;
+    }
+}
+
+/* The most bytes alive at one op: no arena can be smaller. */
+static size_t bound(const struct placing *p, size_t *change, int n_ops)
+{
+    size_t alive = 0, most = 0;
+
+    for (int i = 0; i < p->n; i++) { /* unsigned wrapping takes away what was added */
+        change[p->blocks[i].first] += p->blocks[i].bytes;
+        change[p->blocks[i].last + 1] -= p->blocks[i].bytes;
+    }
+    for (int i = 0; i < n_ops; i++) {
+        alive += change[i];
+        most = alive > most ? alive : most;
+    }
+    return most;
+}
+
+/* The smallest gap that holds the block among the placed ones alive at the same time. */
+static size_t find_gap(const struct placing *p, const struct layout_block *block)
+{
+    size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
+
+    for (int k = 0; k < p->n_placed; k++) {
+        const struct layout_block *other = &p->blocks[p->placed[k]];
+        if (other->last < block->first || other->first > block->last)
+            continue;
+        if (other->offset >= at && other->offset - at >= block->bytes &&
+            other->offset - at < best_gap) {
+            best = at;
+            best_gap = other->offset - at;
+        }
+        if (other->offset + other->bytes > at)
+            at = other->offset + other->bytes;
+    }
+    return best != SIZE_MAX ? best : at;
+}
+
+/* The highest place below `top` that holds the block; where there is none, the lowest above. */
+static size_t find_high(const struct placing *p, const struct layout_block *block, size_t top)
+{
+    size_t end = top, at = 0;
+
+    for (int k = p->n_placed - 1; k >= 0; k--) {
+        const struct layout_block *other = &p->blocks[p->placed[k]];
+        const size_t other_end = other->offset + other->bytes;
+        at = other_end > at ? other_end : at;
+        if (other_end <= end && end - other_end >= block->bytes)
+            return end - block->bytes;
+        end = other->offset < end ? other->offset : end;
+    }
+    if (end >= block->bytes)
+        return end - block->bytes;
+    return at > top ? at : top;
+}
+
+static void put(struct placing *p, int block, size_t offset)
+{
+    int k = p->n_placed++;
+    p->blocks[block].offset = offset;
+    while (k > 0 && p->blocks[p->placed[k - 1]].offset > offset) {
+        p->placed[k] = p->placed[k - 1];
+        k--;
+    }
+    p->placed[k] = block;
+}
+
+static void keep_if_best(struct placing *p)
+{
+    size_t arena = 0;
+    for (int i = 0; i < p->n; i++) {
+        const size_t end = p->blocks[i].offset + p->blocks[i].bytes;
+        arena = end > arena ? end : arena;
+    }
+    if (arena >= p->arena)
+        return;
+    p->arena = arena;
+    for (int i = 0; i < p->n; i++)
+        p->best[i] = p->blocks[i].offset;
+}
+
+static void largest_first(struct placing *p)
+{
+    sort(p, is_larger);
+    p->n_placed = 0;
+    for (int i = 0; i < p->n; i++)
+        put(p, p->order[i], find_gap(p, &p->blocks[p->order[i]]));
+    keep_if_best(p);
+}
+
+/* Oldest first: only what is alive needs to be looked at. */
+static void oldest_first(struct placing *p, int short_life, size_t top)
+{
+    p->n_placed = 0;
+    for (int i = 0; i < p->n; i++) {
+        const struct layout_block *block = &p->blocks[p->order[i]];
+        int alive = 0;
+        for (int k = 0; k < p->n_placed; k++)
+            if (p->blocks[p->placed[k]].last >= block->first)
+                p->placed[alive++] = p->placed[k];
+        p->n_placed = alive;
+        bool is_short = block->last - block->first < short_life;
+        put(p, p->order[i], is_short ? find_high(p, block, top) : find_gap(p, block));
+    }
+    keep_if_best(p);
+}
+
+/* Halves the distance between what fails and what does, as far as it is worth the time. */
+static void search_top(struct placing *p, int short_life, size_t least)
+{
+    size_t low = least;
+
+    for (int i = 0; i < TRIES && p->arena > least + least / 256; i++) {
+        const size_t top = i ? (low + (p->arena - low) / 2) / 64 * 64 : least / 64 * 64;
+        oldest_first(p, short_life, top);
+        if (p->arena > top)
+            low = top;
+    }
+}
+
+static bool try_orders(struct placing *p, struct error *err)
+{
+    int n_ops = 0;
+    for (int i = 0; i < p->n; i++)
+        n_ops = p->blocks[i].last + 1 > n_ops ? p->blocks[i].last + 1 : n_ops;
+    size_t *change = calloc((size_t)n_ops + 1, sizeof *change);
+    if (!change)
+        return error_set(err, ERROR_MEMORY, "no memory to lay out a network");
+    const size_t least = bound(p, change, n_ops);
+    free(change);
+
+    const size_t good = least + least / 256;
+    sort(p, is_older);
+    oldest_first(p, 0, 0);
+    if (p->arena > least && p->n <= MOST_BY_SIZE)
+        largest_first(p);
+    sort(p, is_older);
+    for (int life = SHORTEST_LIFE_OPS; life <= LONGEST_LIFE_OPS && p->arena > good; life *= 4)
+        search_top(p, life, least);
+    for (int i = 0; i < p->n; i++)
+        p->blocks[i].offset = p->best[i];
+    return true;
+}
+
+bool layout_place(struct layout_block *blocks, int n, size_t *arena_bytes, struct error *err)
+{
+    const size_t count = n > 0 ? (size_t)n : 1;
+    struct placing p = {.blocks = blocks, .n = n, .arena = SIZE_MAX};
+    bool ok = false;
+
+    p.order = calloc(count, sizeof *p.order);
+    p.other = calloc(count, sizeof *p.other);
+    p.placed = calloc(count, sizeof *p.placed);
+    p.best = calloc(count, sizeof *p.best);
+    if (!p.order || !p.other || !p.placed || !p.best)
+        error_set(err, ERROR_MEMORY, "no memory to lay out a network");
+    else
+        ok = try_orders(&p, err);
+    if (ok)
+        *arena_bytes = n > 0 ? p.arena : 0;
+    free(p.order);
+    free(p.other);
+    free(p.placed);
+    free(p.best);
+    return ok;
+}
