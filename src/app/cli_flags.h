@@ -18,7 +18,9 @@ enum cli_command_bit {
     CLI_SAMPLERS = 16,
     CLI_VERSION = 32,
     CLI_HELP = 64,
+    CLI_PLAN = 128,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
+    CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
 };
 
 struct cli_command {
@@ -36,7 +38,7 @@ struct cli_options {
     struct settings_origins origins;
 
     const char *prompt, *negative_prompt; /* never NULL */
-    const char *image, *output;           /* NULL when not given */
+    const char *image, *output;           /* NULL when not given; plan's image may be "WxH" */
     int64_t width, height;                /* 0 when not given */
     int64_t steps, batch_size, clip_skip;
     int64_t seed;     /* -1: random */
@@ -46,7 +48,7 @@ struct cli_options {
     enum schedule_kind sampler_suffix; /* "DPM++ 2M Karras"; SCHEDULE_AUTOMATIC without one */
     const struct schedule *scheduler;  /* NULL when not given */
     enum rng_kind rng;
-    bool manual, help;
+    bool manual, json, help;
 };
 
 enum cli_flag_kind {

@@ -1,21 +1,20 @@
 #include "app/cli_generate.h"
 
 #include "app/cli_interrupt.h"
+#include "app/cli_memory.h"
 #include "app/cli_model.h"
 #include "app/cli_output.h"
 #include "app/cli_progress.h"
+#include "app/cli_request.h"
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
 #include "image/image_format.h"
-#include "image/image_text.h"
 #include "image/resize.h"
 #include "pipeline/pipeline.h"
+#include "plan/plan_policy.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 /* What a run holds; given back by clear, whatever became of it. */
 struct run {
@@ -27,8 +26,10 @@ struct run {
     struct pipeline *pipeline;
     struct image input; /* img2img, of the request's size */
     int input_width, input_height;
-    struct gen_request request;
-    struct gen_plan plan;
+    struct gen_request asked;
+    struct machine machine;
+    struct memory_policy policy;
+    struct plan_size sized; /* the request that runs, and its plan */
     struct gen_result result;
     double save_seconds;
 };
@@ -36,76 +37,11 @@ struct run {
 static void clear(struct run *r)
 {
     pipeline_result_clear(&r->result);
-    gen_plan_clear(&r->plan);
+    plan_size_clear(&r->sized);
     image_clear(&r->input);
     pipeline_close(r->pipeline);
     if (r->backend)
         r->backend->fn->close(r->backend);
-}
-
-static bool pick_seed(uint64_t *out, int64_t asked, struct error *err)
-{
-    uint32_t any = 0;
-
-    if (asked < 0 && getentropy(&any, sizeof any) != 0)
-        return error_set_errno(err, errno, "no random seed");
-    *out = asked < 0 ? any : (uint64_t)asked;
-    return true;
-}
-
-/* To the nearest multiple of 8, not below 64. */
-static int rounded_side(int px)
-{
-    int side = (px + 4) / 8 * 8;
-    return side < 64 ? 64 : side;
-}
-
-static int side_of(int64_t asked, int input_px, int native)
-{
-    if (asked > 0)
-        return (int)asked;
-    return input_px > 0 ? rounded_side(input_px) : native;
-}
-
-static struct gen_limits limits_of(const struct settings *s)
-{
-    struct gen_limits limits = gen_request_default_limits();
-    limits.max_side = (int)s->max_side;
-    limits.max_pixels = s->max_pixels;
-    limits.max_steps = (int)s->max_steps;
-    limits.max_batch = (int)s->max_batch;
-    return limits;
-}
-
-static bool check_text(const char *flag, const char *text, struct error *err)
-{
-    return image_text_is_utf8(text) || error_set(err, ERROR_INVALID, "%s is not UTF-8", flag);
-}
-
-static bool make_request(struct run *run, struct error *err)
-{
-    const struct cli_options *o = run->options;
-    const struct gen_limits limits = limits_of(&o->settings);
-    int native = cli_model_native_side(model_view(pipeline_model(run->pipeline)));
-    struct gen_request *r = &run->request;
-
-    *r = gen_request_defaults();
-    r->mode = o->command->bit == CLI_IMG2IMG ? GEN_IMG2IMG : GEN_TXT2IMG;
-    r->prompt = o->prompt;
-    r->negative_prompt = o->negative_prompt;
-    r->width = side_of(o->width, run->input_width, native);
-    r->height = side_of(o->height, run->input_height, native);
-    r->batch_size = (int)o->batch_size;
-    r->steps = (int)o->steps;
-    r->cfg_scale = o->cfg_scale < 0 ? cli_model_cfg_scale(&run->model) : o->cfg_scale;
-    r->sampler = o->sampler;
-    r->schedule = o->scheduler ? o->scheduler : &schedule_rows[o->sampler_suffix];
-    r->rng = o->rng;
-    r->clip_skip = (int)o->clip_skip;
-    r->denoising_strength = o->denoising_strength;
-    return pick_seed(&r->seed, o->seed, err) && check_text("--prompt", r->prompt, err) &&
-           check_text("--negative-prompt", r->negative_prompt, err) &&
-           gen_request_check(r, &limits, err);
 }
 
 static bool load_input(struct run *run, struct error *err)
@@ -126,15 +62,13 @@ static bool load_input(struct run *run, struct error *err)
 
 static bool fit_input(struct run *run, struct error *err)
 {
-    const struct gen_request *r = &run->request;
+    const struct gen_request *r = &run->sized.request;
     struct image fitted;
 
     if (r->mode != GEN_IMG2IMG || (run->input.width == r->width && run->input.height == r->height))
         return true;
     if (!resize_image(&fitted, &run->input, r->width, r->height, RESIZE_LANCZOS, err))
         return false;
-    fprintf(run->to, "%s resized from %dx%d to %dx%d (Lanczos)\n", run->options->image,
-            run->input.width, run->input.height, r->width, r->height);
     image_clear(&run->input);
     run->input = fitted;
     return true;
@@ -170,7 +104,11 @@ static bool tell_cut(const struct run *run, const char *flag, const char *text, 
 
 static void tell_start(const struct run *run)
 {
-    const struct gen_request *r = &run->request;
+    const struct gen_request *r = &run->sized.request;
+
+    if (r->mode == GEN_IMG2IMG && (run->input_width != r->width || run->input_height != r->height))
+        fprintf(run->to, "%s resized from %dx%d to %dx%d (Lanczos)\n", run->options->image,
+                run->input_width, run->input_height, r->width, r->height);
     enum schedule_kind kind = r->schedule->kind;
 
     if (kind == SCHEDULE_AUTOMATIC)
@@ -184,14 +122,14 @@ static void tell_start(const struct run *run)
 
 static bool compute(struct run *run, struct error *err)
 {
-    const struct gen_request *r = &run->request;
+    const struct gen_request *r = &run->sized.request;
     struct cli_progress progress;
     int skip = r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
 
     cli_progress_init(&progress, run->to, r->steps - skip);
     const struct watch watch = {
         .ctx = &progress, .progress = cli_progress_report, .cancelled = cli_interrupt_asked};
-    bool ok = pipeline_run(&run->result, run->pipeline, r, &run->plan,
+    bool ok = pipeline_run(&run->result, run->pipeline, r, &run->sized.plan,
                            r->mode == GEN_IMG2IMG ? &run->input : NULL, &watch, err);
     cli_progress_end(&progress);
     return ok;
@@ -207,12 +145,33 @@ static bool save(struct run *run, struct error *err)
         if (cli_interrupt_asked(NULL))
             return error_set(err, ERROR_CANCELLED, "stopped before picture %d was written", i + 1);
         if (!cli_output_path(path, &run->output, i, err) ||
-            !cli_output_save(&run->output, i, &run->result.images[i], &run->request, name, err))
+            !cli_output_save(&run->output, i, &run->result.images[i], &run->sized.request, name,
+                             err))
             return false;
-        fprintf(run->to, "picture: %s (seed %" PRIu64 ")\n", path, run->request.seed + (uint64_t)i);
+        fprintf(run->to, "picture: %s (seed %" PRIu64 ")\n", path,
+                run->sized.request.seed + (uint64_t)i);
     }
     run->save_seconds = clock_seconds() - started;
     return true;
+}
+
+static void tell_memory(const struct run *run)
+{
+    const struct gen_result *result = &run->result;
+    const struct transcript *t = &run->sized.transcript;
+    char levers[CLI_MEMORY_LEVERS_BYTES];
+
+    cli_memory_write_levers(levers, &run->sized.plan);
+    fprintf(run->to, "size: %dx%d (requested %dx%d)\n", t->used.width, t->used.height,
+            t->asked.width, t->asked.height);
+    fprintf(run->to, "memory: budget %.1f MB, planned peak %.1f MB, ",
+            (double)run->sized.plan.limit_bytes / 1e6, (double)result->planned_peak_bytes / 1e6);
+    if (result->measured_peak_bytes)
+        fprintf(run->to, "measured peak %.1f MB\n", (double)result->measured_peak_bytes / 1e6);
+    else
+        fprintf(run->to, "the system does not tell the measured peak\n");
+    fprintf(run->to, "memory: level %s, device %s, levers: %s\n", levels_name(t->level),
+            machine_device_name(t->machine.device), levers);
 }
 
 static void tell_end(const struct run *run)
@@ -221,30 +180,75 @@ static void tell_end(const struct run *run)
 
     fprintf(run->to, "seconds:");
     for (int i = 0; i < PLAN_PHASES; i++)
-        if (run->plan.phase[i].used && i != PLAN_IMAGE_ENCODE)
+        if (run->sized.plan.phase[i].used && i != PLAN_IMAGE_ENCODE)
             fprintf(run->to, " %s %.3f,", gen_plan_phase_name((enum plan_phase)i),
                     result->seconds[i]);
     fprintf(run->to, " %s %.3f, all %.3f (%.3f a step)\n", gen_plan_phase_name(PLAN_IMAGE_ENCODE),
             run->save_seconds, result->total_seconds + run->save_seconds,
             result->steps > 0 ? result->seconds[PLAN_DENOISE] / result->steps : 0);
-    fprintf(run->to, "memory: planned peak %.1f MB, ", (double)result->planned_peak_bytes / 1e6);
-    if (result->measured_peak_bytes)
-        fprintf(run->to, "measured peak %.1f MB\n", (double)result->measured_peak_bytes / 1e6);
-    else
-        fprintf(run->to, "the system does not tell the measured peak\n");
+    tell_memory(run);
+}
+
+/* What was asked for, and the machine it is asked of. */
+static bool ask(struct run *run, struct error *err)
+{
+    const struct cli_options *o = run->options;
+    const struct model_info *info = model_view(pipeline_model(run->pipeline));
+
+    if (info->family != MODEL_SD1)
+        return error_set(err, ERROR_INVALID,
+                         "%s is an %s model: this version plans such models (`diffusionapi "
+                         "plan`), but does not run them",
+                         info->name, model_family_name(info->family));
+    run->policy = plan_policy_of(&o->settings);
+    return cli_memory_machine(&run->machine, &o->settings, true, err) &&
+           cli_request_make(&run->asked, o, &run->model, info, run->input_width, run->input_height,
+                            err);
+}
+
+/* Plans, brings the input to the planned size, and plans again where that changed what the process
+ * holds. */
+static bool plan(struct run *run, struct error *err)
+{
+    struct plan_size_ask ask = {.policy = &run->policy,
+                                .machine = &run->machine,
+                                .request = &run->asked,
+                                .model = pipeline_model(run->pipeline),
+                                .backend = run->backend};
+    struct transcript *t = &run->sized.transcript;
+
+    if (!cli_memory_plan(&run->sized, &ask, err))
+        return false;
+    if (run->asked.mode == GEN_IMG2IMG &&
+        (t->used.width != run->input.width || t->used.height != run->input.height)) {
+        struct gen_request used = run->sized.request;
+        if (!fit_input(run, err))
+            return false;
+        plan_size_clear(&run->sized);
+        ask.request = &used;
+        if (!cli_memory_plan(&run->sized, &ask, err) || !fit_input(run, err))
+            return false;
+        t->asked = (struct memory_size){run->asked.width, run->asked.height};
+    }
+    if (t->asked.width != t->used.width || t->asked.height != t->used.height)
+        snprintf(run->output.requested_size, sizeof run->output.requested_size, "%dx%d",
+                 t->asked.width, t->asked.height);
+    return true;
 }
 
 bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
 {
     struct run run = {.options = o, .to = to};
+    struct log log;
 
+    log_to_file(&log, to, LOG_INFO, "cli");
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
-              load_input(&run, err) && open_model(&run, err) && make_request(&run, err) &&
-              fit_input(&run, err) && pipeline_plan(&run.plan, run.pipeline, &run.request, NULL, err) &&
+              load_input(&run, err) && open_model(&run, err) && ask(&run, err) && plan(&run, err) &&
               tell_cut(&run, "--prompt", o->prompt, err) &&
               tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
     if (ok) {
+        cli_memory_tell(&run.sized, &log);
         tell_start(&run);
         ok = compute(&run, err) && save(&run, err);
     }

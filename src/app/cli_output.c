@@ -109,8 +109,8 @@ static void write_number(char *out, size_t room, double value)
 
 /* A1111's keys.  It takes a picture without RNG for one of its GPU generator, ours by default is
  * the CPU's, so that one is always named. */
-static bool write_infotext(struct buf *out, const struct gen_request *r, int i,
-                           const char *model_name, struct error *err)
+static bool write_infotext(struct buf *out, const struct cli_output *o, const struct gen_request *r,
+                           int i, const char *model_name, struct error *err)
 {
     enum schedule_kind kind = r->schedule->kind;
     char steps[16], cfg[40], seed[24], size[40], strength[40] = "", skip[16] = "", version[64];
@@ -134,6 +134,7 @@ static bool write_infotext(struct buf *out, const struct gen_request *r, int i,
         {"CFG scale", cfg},
         {"Seed", seed},
         {"Size", size},
+        {"Requested size", o->requested_size},
         {"Model", model_name},
         {"Denoising strength", strength},
         {"Clip skip", skip},
@@ -155,7 +156,7 @@ bool cli_output_save(const struct cli_output *o, int i, const struct image *imag
 
     buf_init(&text, INFOTEXT_MAX_BYTES);
     bool ok =
-        cli_output_path(path, o, i, err) && write_infotext(&text, r, i, model_name, err) &&
+        cli_output_path(path, o, i, err) && write_infotext(&text, o, r, i, model_name, err) &&
         image_format_save(
             path, image,
             &(struct image_write_options){.infotext = text.bytes, .quality = o->jpeg_quality}, err);

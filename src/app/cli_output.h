@@ -12,6 +12,7 @@ struct cli_output {
     int n_images;
     int first; /* number of the first picture when the names are ours; 0 otherwise */
     int jpeg_quality;
+    char requested_size[40]; /* "2048x2048" where pictures became smaller, else "" */
 };
 
 /* name NULL: picture-N.png in the current folder, with numbers that no file has.  Checks format,

@@ -5,6 +5,7 @@
 #include "app/cli_help.h"
 #include "app/cli_inspect.h"
 #include "app/cli_interrupt.h"
+#include "app/cli_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,8 @@ static bool run_command(const struct cli_options *o, struct error *err)
     case CLI_IMG2IMG:
         cli_interrupt_install();
         return cli_generate_run(o, stderr, err);
+    case CLI_PLAN:
+        return cli_plan_run(o, stdout, err);
     case CLI_INSPECT:
         return cli_inspect_run(o, stdout, err);
     case CLI_SETTINGS:

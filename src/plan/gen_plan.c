@@ -15,6 +15,9 @@ enum {
  */
 enum { LATENT_COPIES = 6 };
 
+/* Latent places of a side. */
+enum { REDUCED_TILE = 64, FULL_TILE = 128 };
+
 /* Pages of the page cache mapped and dropped again, and the work that overlapping tiles add. */
 static const double STREAM_BYTES_PER_SECOND = 4e9, BLEND_OVERHEAD = 1.6;
 
@@ -33,6 +36,8 @@ struct planner {
     struct backend *backend;
     const struct plan_bounds *bounds;
     size_t least_bytes; /* of the leanest way through the phase at hand */
+    size_t worst_bytes; /* largest of them over the phases that do not fit; 0: all fit */
+    enum plan_phase worst_phase;
 };
 
 /* One way through a phase.  Tables list them by rising time. */
@@ -49,13 +54,18 @@ static const struct way denoise_ways[] = {
     {.stream = true, .in_turn = true},
 };
 
-/* Exact before blended: another picture is the last resort. */
+/* Exact before blended: another picture is the last resort.  Every band reads a streamed VAE's
+ * weights again. */
 static const struct way vae_ways[] = {
     {.vae = PLAN_VAE_WHOLE},
+    {.vae = PLAN_VAE_WHOLE, .stream = true},
     {.vae = PLAN_VAE_EXACT, .size = 64},
     {.vae = PLAN_VAE_EXACT, .size = 32},
     {.vae = PLAN_VAE_EXACT, .size = 16},
+    {.vae = PLAN_VAE_EXACT, .size = 64, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 32, .stream = true},
     {.vae = PLAN_VAE_EXACT, .size = 16, .stream = true},
+    {.vae = PLAN_VAE_BLENDED, .size = 128},
     {.vae = PLAN_VAE_BLENDED, .size = 64},
     {.vae = PLAN_VAE_BLENDED, .size = 32},
     {.vae = PLAN_VAE_BLENDED, .size = 32, .stream = true},
@@ -87,14 +97,28 @@ static bool is_allowed(const struct planner *p, const struct way *w, bool is_vae
         return !on[MEMORY_VAE_TILING];
     if (is_forbidden(p, MEMORY_VAE_TILING))
         return false;
+    /* SDXL's VAE works on tiles of 1024 pixels, or of 512 where their size is reduced. */
+    if (w->vae == PLAN_VAE_BLENDED && model_view(p->model)->family != MODEL_SD1 &&
+        ((w->size > REDUCED_TILE && on[MEMORY_REDUCE_VAE_SAMPLE_SIZE]) ||
+         (w->size < FULL_TILE && is_forbidden(p, MEMORY_REDUCE_VAE_SAMPLE_SIZE))))
+        return false;
     int longest = p->plan->latent_w > p->plan->latent_h ? p->plan->latent_w : p->plan->latent_h;
     return w->vae == PLAN_VAE_EXACT ? w->size < p->request->height : w->size < longest;
 }
 
+static size_t bytes_above(size_t base_bytes, const struct plan_phase_need *n)
+{
+    return base_bytes + PROCESS_BYTES + n->weights_bytes + n->arena_bytes + n->host_bytes;
+}
+
 static size_t phase_bytes(const struct planner *p, const struct plan_phase_need *n)
 {
-    return p->bounds->base_bytes + PROCESS_BYTES + n->weights_bytes + n->arena_bytes +
-           n->host_bytes;
+    return bytes_above(p->bounds->base_bytes, n);
+}
+
+size_t gen_plan_phase_bytes(const struct gen_plan *p, enum plan_phase phase)
+{
+    return p->phase[phase].used ? bytes_above(p->base_bytes, &p->phase[phase]) : 0;
 }
 
 static struct plan_phase_need need_of(const struct network *n, bool stream, size_t host_bytes,
@@ -140,7 +164,7 @@ static size_t host_bytes(const struct planner *p, enum plan_phase phase)
     size_t latent = sizeof(float) * (size_t)info->vae.latent_channels * (size_t)p->plan->latent_w *
                     (size_t)p->plan->latent_h * batch;
     size_t context = sizeof(float) * batch * (r->cfg_scale != 1.0 ? 2 : 1) *
-                     (size_t)info->clip[0].max_positions * (size_t)info->unet.cross_attention_dim;
+                     (size_t)network_tokens(info) * (size_t)info->unet.cross_attention_dim;
 
     switch (phase) {
     case PLAN_TEXT_ENCODE:
@@ -159,30 +183,73 @@ static size_t host_bytes(const struct planner *p, enum plan_phase phase)
     return 0;
 }
 
-/* Nothing fits: says so, once the phase is known. */
-static bool refuse(const struct planner *p, enum plan_phase phase, struct error *err)
+/* Nothing fits; the other phases are still tried, to tell what all of them need. */
+static void remember_refusal(struct planner *p, enum plan_phase phase)
+{
+    size_t bytes = p->least_bytes ? p->least_bytes : SIZE_MAX; /* no way is allowed at all */
+    if (bytes > p->worst_bytes) {
+        p->worst_bytes = bytes;
+        p->worst_phase = phase;
+    }
+}
+
+static bool refuse(const struct planner *p, struct error *err)
 {
     return error_set(err, ERROR_LIMIT, "%dx%d needs at least %.1f MB for %s, %.1f MB may be used",
-                     p->request->width, p->request->height, (double)p->least_bytes / 1e6,
-                     gen_plan_phase_name(phase), (double)p->bounds->limit_bytes / 1e6);
+                     p->request->width, p->request->height, (double)p->worst_bytes / 1e6,
+                     gen_plan_phase_name(p->worst_phase), (double)p->bounds->limit_bytes / 1e6);
+}
+
+static bool has_part(const struct planner *p, enum model_part part)
+{
+    return model_view(p->model)->has_part[part];
+}
+
+/* SD 1.x has the first encoder, SDXL both, its refiner the second alone. */
+static bool make_text(struct planner *p, int n, struct error *err)
+{
+    struct gen_plan *plan = p->plan;
+    bool first = has_part(p, MODEL_TEXT_ENCODER) || !has_part(p, MODEL_TEXT_ENCODER_2);
+    bool second = has_part(p, MODEL_TEXT_ENCODER_2) && model_view(p->model)->family != MODEL_SD1;
+
+    return (!first || network_text_encoder(&plan->text, p->model, p->backend, n,
+                                           p->request->clip_skip, err)) &&
+           (!second || network_text_encoder_2(&plan->text_2, p->model, p->backend, n, err));
+}
+
+static struct plan_phase_need text_need(const struct planner *p, bool stream)
+{
+    const struct network *both[] = {&p->plan->text, &p->plan->text_2};
+    struct plan_phase_need sum = {.used = true, .host_bytes = host_bytes(p, PLAN_TEXT_ENCODE)};
+
+    for (int i = 0; i < 2; i++) {
+        if (!both[i]->weights)
+            continue;
+        struct plan_phase_need n = need_of(both[i], stream, 0, 1);
+        sum.weights_bytes += n.weights_bytes;
+        sum.arena_bytes = n.arena_bytes > sum.arena_bytes ? n.arena_bytes : sum.arena_bytes;
+        sum.flops += n.flops;
+        sum.seconds += n.seconds;
+    }
+    return sum;
 }
 
 static bool plan_text(struct planner *p, struct error *err)
 {
-    struct gen_plan *plan = p->plan;
     bool streams = !is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
 
-    if (!network_text_encoder(&plan->text, p->model, p->backend,
-                              p->request->cfg_scale != 1.0 ? 2 : 1, p->request->clip_skip, err))
+    if (!make_text(p, p->request->cfg_scale != 1.0 ? 2 : 1, err))
         return false;
     p->least_bytes = 0;
     for (int stream = p->bounds->on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD]; stream <= streams;
          stream++) {
-        struct plan_phase_need n = need_of(&plan->text, stream, host_bytes(p, PLAN_TEXT_ENCODE), 1);
+        struct plan_phase_need n = text_need(p, stream);
+        p->plan->levers.stream_text = stream;
         if (keep(p, PLAN_TEXT_ENCODE, &n))
             return true;
     }
-    return refuse(p, PLAN_TEXT_ENCODE, err);
+    remember_refusal(p, PLAN_TEXT_ENCODE);
+    return true;
 }
 
 static bool plan_denoise(struct planner *p, struct error *err)
@@ -209,7 +276,8 @@ static bool plan_denoise(struct planner *p, struct error *err)
             return true;
         }
     }
-    return refuse(p, PLAN_DENOISE, err);
+    remember_refusal(p, PLAN_DENOISE);
+    return true;
 }
 
 static int tile_side(int side, const struct way *w)
@@ -276,26 +344,32 @@ static bool plan_vae(struct planner *p, struct error *err)
         l->tile = w->vae == PLAN_VAE_BLENDED ? w->size : 0;
         return true;
     }
-    return refuse(p, phase, err);
+    remember_refusal(p, phase);
+    return true;
 }
 
-/* Where networks stay, every phase carries the others' weights. */
-static bool hold_all(struct planner *p, struct error *err)
+/* Where networks stay, every phase carries the weights of those before it.  What is streamed is
+ * gone after its phase. */
+static void hold_all(struct planner *p)
 {
-    size_t all = 0;
+    const struct plan_levers *l = &p->plan->levers;
+    const bool streamed[PLAN_PHASES] = {[PLAN_TEXT_ENCODE] = l->stream_text,
+                                        [PLAN_VAE_ENCODE] = l->stream_vae,
+                                        [PLAN_DENOISE] = l->stream,
+                                        [PLAN_VAE_DECODE] = l->stream_vae};
+    size_t carried = 0;
 
-    for (int i = 0; i < PLAN_PHASES; i++)
-        all += p->plan->phase[i].weights_bytes;
     for (int i = 0; i < PLAN_PHASES; i++) {
         struct plan_phase_need *n = &p->plan->phase[i];
+        size_t own = n->weights_bytes;
         if (!n->used)
             continue;
-        n->weights_bytes = all;
+        n->weights_bytes += carried;
+        carried += streamed[i] ? 0 : own;
         p->least_bytes = phase_bytes(p, n);
         if (p->bounds->limit_bytes && p->least_bytes > p->bounds->limit_bytes)
-            return refuse(p, (enum plan_phase)i, err);
+            remember_refusal(p, (enum plan_phase)i);
     }
-    return true;
 }
 
 static void set_peak(struct planner *p)
@@ -313,36 +387,75 @@ static void set_peak(struct planner *p)
     }
 }
 
-bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
-                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
-                   struct error *err)
+static bool set_sizes(struct planner *p, struct error *err)
 {
-    struct gen_plan plan = {.base_bytes = bounds->base_bytes, .limit_bytes = bounds->limit_bytes};
-    struct planner p = {.plan = &plan, .request = r, .model = m, .backend = b, .bounds = bounds};
-    int scale = vae_scale(&model_view(m)->vae);
+    struct gen_plan *plan = p->plan;
+    const struct gen_request *r = p->request;
+    int scale = vae_scale(&model_view(p->model)->vae);
 
     if (r->width % scale != 0 || r->height % scale != 0)
         return error_set(err, ERROR_INVALID,
                          "width and height are multiples of %d for this model, not %dx%d", scale,
                          r->width, r->height);
-    plan.latent_w = r->width / scale;
-    plan.latent_h = r->height / scale;
-    plan.batch = r->batch_size;
+    plan->latent_w = r->width / scale;
+    plan->latent_h = r->height / scale;
+    plan->batch = r->batch_size;
     int steps = r->steps;
     if (r->mode == GEN_IMG2IMG)
         steps -= schedule_img2img_start(r->steps, r->denoising_strength);
-    plan.model_calls = sampler_evaluations(r->sampler, steps);
-    plan.levers.offload = !is_forbidden(&p, MEMORY_MODEL_CPU_OFFLOAD);
+    plan->model_calls = sampler_evaluations(r->sampler, steps);
+    return true;
+}
 
-    bool ok = plan_text(&p, err) && plan_vae(&p, err) && plan_denoise(&p, err) &&
-              (plan.levers.offload || hold_all(&p, err));
-    if (least_bytes)
-        *least_bytes = p.least_bytes;
-    if (!ok) {
-        gen_plan_clear(&plan);
+/* One way to start, phase by phase; p->worst_bytes tells whether it fits. */
+static bool make(struct planner *p, struct error *err)
+{
+    struct gen_plan *plan = p->plan;
+
+    plan->base_bytes = p->bounds->base_bytes;
+    plan->limit_bytes = p->bounds->limit_bytes;
+    plan->levers.offload = !is_forbidden(p, MEMORY_MODEL_CPU_OFFLOAD);
+    p->worst_bytes = 0;
+    if (!set_sizes(p, err) || !plan_text(p, err) || !plan_vae(p, err) || !plan_denoise(p, err)) {
+        gen_plan_clear(plan);
         return false;
     }
-    set_peak(&p);
+    if (!p->worst_bytes && !plan->levers.offload)
+        hold_all(p);
+    if (!p->worst_bytes)
+        set_peak(p);
+    else
+        gen_plan_clear(plan);
+    return true;
+}
+
+bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
+                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
+                   struct error *err)
+{
+    struct gen_plan plan = {0};
+    struct plan_bounds within = *bounds;
+    struct planner p = {.plan = &plan, .request = r, .model = m, .backend = b, .bounds = &within};
+
+    if (!make(&p, err))
+        return false;
+    /* Networks that have to stay leave room only where their phases are lean themselves. */
+    bool streams = !is_forbidden(&p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
+    bool tiles = !is_forbidden(&p, MEMORY_VAE_TILING);
+    for (int i = 1; i < 4 && p.worst_bytes && is_forbidden(&p, MEMORY_MODEL_CPU_OFFLOAD); i++) {
+        bool tile = i & 1, stream = i & 2;
+        if ((tile && !tiles) || (stream && !streams))
+            continue;
+        within = *bounds;
+        within.on.on[MEMORY_VAE_TILING] |= tile;
+        within.on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD] |= stream;
+        if (!make(&p, err))
+            return false;
+    }
+    if (least_bytes)
+        *least_bytes = p.worst_bytes;
+    if (p.worst_bytes)
+        return refuse(&p, err);
     *out = plan;
     return true;
 }
@@ -350,6 +463,7 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const stru
 void gen_plan_clear(struct gen_plan *p)
 {
     network_clear(&p->text);
+    network_clear(&p->text_2);
     network_clear(&p->vae_encoder);
     network_clear(&p->unet);
     network_clear(&p->vae_decoder);

@@ -29,6 +29,7 @@ struct plan_levers {
     bool offload;          /* networks leave memory after their phase */
     bool stream;           /* the UNet's weights come and go op by op */
     bool stream_vae;       /* the VAE's likewise */
+    bool stream_text;      /* the text encoders' likewise */
     bool guidance_in_turn; /* without the prompt and with it one after the other */
     enum plan_vae vae;
     int band_rows; /* pixels of an exact band */
@@ -61,7 +62,7 @@ struct gen_plan {
     int unet_rounds;    /* UNet calls for one answer: 2 for guidance in turn */
     int unet_batch;     /* latents of one call; guidance in one call doubles it */
     int model_calls;    /* answers of the UNet */
-    struct network text, vae_encoder, unet, vae_decoder; /* zeroes where not used */
+    struct network text, text_2, vae_encoder, unet, vae_decoder; /* zeroes where not used */
     struct plan_phase_need phase[PLAN_PHASES];
     size_t arena_bytes; /* largest of the phases: one arena serves them all */
     size_t base_bytes;  /* the process before the run */
@@ -79,6 +80,9 @@ struct plan_bounds gen_plan_no_bounds(size_t base_bytes);
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
                    struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
                    struct error *err) MUST_CHECK;
+
+/* Planned resident memory of the process in a phase; 0 for one that is not used. */
+size_t gen_plan_phase_bytes(const struct gen_plan *p, enum plan_phase phase);
 
 /* Accepts zeroes. */
 void gen_plan_clear(struct gen_plan *p);

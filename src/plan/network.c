@@ -4,7 +4,10 @@
 #include "nn/clip.h"
 #include "nn/vae.h"
 
-enum { PAGE_BYTES = 4096 };
+enum {
+    PAGE_BYTES = 4096,
+    SDXL_SKIP = 2, /* SDXL reads its encoders' last layer but one, without the final norm */
+};
 
 static bool begin(struct network *n, struct error *err)
 {
@@ -37,24 +40,53 @@ static bool has_part(const struct model *m, enum model_part part, struct error *
                      model_part_name(part));
 }
 
+/* Of the token table only the rows of the prompts' words are touched: a page each at most. */
+static void count_touched_rows(struct network *out, const struct clip_config *c, int n)
+{
+    size_t table = (size_t)c->vocab_size * (size_t)c->width * 2;
+    size_t touched = (size_t)n * (size_t)c->max_positions * 2 * PAGE_BYTES;
+
+    if (touched < table && table < out->resident_bytes)
+        out->resident_bytes -= table - touched;
+}
+
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
                           int clip_skip, struct error *err)
 {
     const struct clip_config *c = &model_view(m)->clip[0];
+    const bool is_sd1 = model_view(m)->family == MODEL_SD1;
 
     if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out = clip_build(out->graph, c, out->ids, clip_skip, true);
+    out->out = clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : SDXL_SKIP, is_sd1);
     if (!finish(out, m, MODEL_TEXT_ENCODER, b, err))
         return false;
-
-    /* Of the token table only the rows of the prompts' words are touched: a page each at most. */
-    size_t table = (size_t)c->vocab_size * (size_t)c->width * 2;
-    size_t touched = (size_t)n * (size_t)c->max_positions * 2 * PAGE_BYTES;
-    if (touched < table && table < out->resident_bytes)
-        out->resident_bytes -= table - touched;
+    count_touched_rows(out, c, n);
     return true;
+}
+
+bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
+                            struct error *err)
+{
+    const struct clip_config *c = &model_view(m)->clip[1];
+    struct model_tensor projection;
+
+    if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, err))
+        return false;
+    out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
+    out->out = clip_build(out->graph, c, out->ids, SDXL_SKIP, false);
+    if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, err))
+        return false;
+    count_touched_rows(out, c, n);
+    if (model_find(m, MODEL_TEXT_ENCODER_2, "text_projection.weight", &projection))
+        out->resident_bytes += (size_t)projection.n_bytes;
+    return true;
+}
+
+int network_tokens(const struct model_info *info)
+{
+    return info->clip[info->has_part[MODEL_TEXT_ENCODER] ? 0 : 1].max_positions;
 }
 
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
@@ -68,8 +100,8 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
     struct graph *g = out->graph;
     out->unet.sample = graph_input(g, (struct graph_shape){n, c->in_channels, latent_h, latent_w});
     out->unet.timestep = graph_input(g, (struct graph_shape){n, c->channels[0], 1, 1});
-    out->unet.context = graph_input(
-        g, (struct graph_shape){n, c->cross_attention_dim, 1, info->clip[0].max_positions});
+    out->unet.context =
+        graph_input(g, (struct graph_shape){n, c->cross_attention_dim, 1, network_tokens(info)});
     if (c->addition_input_dim)
         out->unet.added = graph_input(g, (struct graph_shape){n, c->addition_input_dim, 1, 1});
     out->out = unet_build(g, c, &out->unet);

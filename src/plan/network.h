@@ -29,6 +29,9 @@ struct network_vae_options {
  * owns *out and ends it with network_clear; a failure leaves nothing. */
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
                           int clip_skip, struct error *err) MUST_CHECK;
+/* SDXL's and its refiner's second encoder, with the bytes of its projection. */
+bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
+                            struct error *err) MUST_CHECK;
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
                   int latent_h, int latent_w, struct error *err) MUST_CHECK;
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -37,6 +40,9 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
 bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
                          int latent_h, int latent_w, const struct network_vae_options *options,
                          struct error *err) MUST_CHECK;
+
+/* Tokens of a prompt, as the UNet sees them. */
+int network_tokens(const struct model_info *info);
 
 /* Accepts zeroes. */
 void network_clear(struct network *n);
