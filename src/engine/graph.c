@@ -16,6 +16,7 @@ struct graph {
     int n_ops, cap_ops;
     int n_tensors, cap_tensors;
     int n_weights, cap_weights;
+    enum graph_attention_mode attention;
     struct error failure; /* first one; ERROR_NONE while all is well */
 };
 
@@ -437,7 +438,14 @@ int graph_attention(struct graph *g, const struct graph_attention *op)
         graph_fail(g, "attention with %d heads does not fit what it reads", op->heads);
         return 0;
     }
+    if (!op->mode)
+        whole.u.attention.mode = g->attention;
     return add(g, &whole, q);
+}
+
+void graph_set_attention(struct graph *g, enum graph_attention_mode mode)
+{
+    g->attention = mode;
 }
 
 int graph_embed(struct graph *g, const struct graph_embed *op)

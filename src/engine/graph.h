@@ -103,11 +103,19 @@ struct graph_layer_norm {
     float eps;
 };
 
+/* How attention is computed.  The results are equal within float32 rounding. */
+enum graph_attention_mode {
+    GRAPH_ATTENTION_STREAMING, /* a running softmax over blocks of keys: the least memory */
+    GRAPH_ATTENTION_SLICED,    /* all keys' scores of a few queries at a time, within a limit */
+    GRAPH_ATTENTION_PLAIN      /* all keys' scores of all queries, one head at a time */
+};
+
 /* softmax(q k^T / sqrt(c / heads)) v, head by head; rows of q are n times h*w. */
 struct graph_attention {
     int q, k, v; /* [n, c, ...]; k and v have the same number of rows */
     int heads;
-    bool causal; /* row i sees rows 0..i */
+    bool causal;                    /* row i sees rows 0..i */
+    enum graph_attention_mode mode; /* 0: as graph_set_attention says */
 };
 
 struct graph_embed {
@@ -171,6 +179,8 @@ int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op);   /* [n,
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op); /* [n, 2c, 1, 1] */
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op);
 int graph_attention(struct graph *g, const struct graph_attention *op);
+/* For attention added from now on that names no mode; streaming at first. */
+void graph_set_attention(struct graph *g, enum graph_attention_mode mode);
 int graph_embed(struct graph *g, const struct graph_embed *op);
 int graph_act(struct graph *g, const struct graph_act_op *op);
 

@@ -1,9 +1,11 @@
-/* Attention without its N x N matrix: blocks of scores that fit a core's cache, and a running
- * maximum and sum per row (Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao et al. 2022).
+/* Attention, as a rule without its N x N matrix: blocks of scores that fit a core's cache, and a
+ * running maximum and sum per row (Milakov and Gimelshein 2018; Rabe and Staats 2021; Dao et al.
+ * 2022).
  *
  * K and V are packed once for a group of (picture, head) pairs and then read by all threads; each
  * thread takes blocks of q rows.  The size of a k/v block depends on the head alone, so that a
- * result depends on nothing else. */
+ * result depends on nothing else.  Sliced and plain attention are the same with one block of all
+ * keys; plain attention gives every block of q rows scores of its own instead of every thread. */
 #include "base/assert.h"
 #include "engine/cpu/cpu_ops.h"
 
@@ -15,7 +17,8 @@ enum {
     BLOCK_NUMBERS = 1 << 16, /* about d times the tokens of a k/v block */
     BLOCK_TOKENS_MIN = 64,
     BLOCK_TOKENS_MAX = 256,
-    Q_ROWS = 128, /* with 256 tokens: 128 KiB of scores, and the same prepared */
+    SLICE_BYTES = 2 << 20, /* of one thread's scores, unless a register tile's rows have more */
+    Q_ROWS = 128,          /* with 256 tokens: 128 KiB of scores, and the same prepared */
     TASKS_PER_THREAD = 4,
     MAX_ROWS = 1 << 24
 };
@@ -23,6 +26,7 @@ enum {
 struct plan {
     int heads, d, n_q, n_k;
     bool causal;
+    enum graph_attention_mode mode;
     int64_t c;     /* numbers between rows of q, k, v and out */
     int64_t pairs; /* pictures times heads */
 
@@ -34,10 +38,12 @@ struct plan {
     size_t k_panel_bytes;
     int64_t group; /* pairs packed at a time */
 
-    /* One thread's share of the workspace: offsets and size. */
+    /* One slot of the workspace: offsets and size.  A slot belongs to a thread; for plain attention
+     * to a block of q rows. */
+    int n_slots;
     size_t q_stride, p_stride;       /* bytes */
     size_t score_stride, acc_stride; /* floats */
-    size_t at_scores, at_p, at_acc, at_state, thread_bytes;
+    size_t at_scores, at_p, at_acc, at_state, slot_bytes;
     size_t shared_bytes;
 };
 
@@ -57,6 +63,24 @@ static int common_multiple(int a, int b)
     return a / x * b;
 }
 
+/* Rows do not know of each other, so the size of a q block may follow the threads. */
+static void plan_rows(struct plan *p, const struct cpu_kernels *k, int n_threads)
+{
+    p->q_rows = up(Q_ROWS, k->mr);
+    while (p->q_rows > 2 * k->mr && p->group * ((p->n_q + p->q_rows - 1) / p->q_rows) <
+                                        TASKS_PER_THREAD * (int64_t)n_threads)
+        p->q_rows = up(p->q_rows / 2, k->mr);
+    if (p->mode == GRAPH_ATTENTION_SLICED) {
+        const size_t fit = SLICE_BYTES / ((size_t)p->tokens * 4) / (size_t)k->mr * (size_t)k->mr;
+        if ((size_t)p->q_rows > fit)
+            p->q_rows = fit ? (int)fit : k->mr;
+    }
+    if (p->q_rows > up(p->n_q, k->mr))
+        p->q_rows = up(p->n_q, k->mr);
+    p->q_blocks = (p->n_q + p->q_rows - 1) / p->q_rows;
+    p->n_slots = p->mode == GRAPH_ATTENTION_PLAIN ? p->q_blocks : n_threads;
+}
+
 static void plan_blocks(struct plan *p, const struct cpu_kernels *k, int n_threads)
 {
     /* Full blocks are whole panels, and whole cache lines of scores. */
@@ -65,7 +89,7 @@ static void plan_blocks(struct plan *p, const struct cpu_kernels *k, int n_threa
     tokens = tokens < BLOCK_TOKENS_MIN ? BLOCK_TOKENS_MIN : tokens;
     tokens = tokens > BLOCK_TOKENS_MAX ? BLOCK_TOKENS_MAX : tokens;
     p->tokens = up(tokens, step);
-    if (p->tokens > up(p->n_k, step))
+    if (p->tokens > up(p->n_k, step) || p->mode != GRAPH_ATTENTION_STREAMING)
         p->tokens = up(p->n_k, step);
     p->kv_blocks = (p->n_k + p->tokens - 1) / p->tokens;
     p->d_pad = up(p->d, k->k_multiple);
@@ -77,15 +101,9 @@ static void plan_blocks(struct plan *p, const struct cpu_kernels *k, int n_threa
     const size_t pair_bytes = (p->k_block_bytes + p->v_block_bytes) * (size_t)p->kv_blocks;
     p->group = (int64_t)(GROUP_BYTES / pair_bytes);
     p->group = p->group < 1 ? 1 : p->group > p->pairs ? p->pairs : p->group;
-
-    /* Rows do not know of each other, so the size of a q block may follow the threads. */
-    p->q_rows = up(Q_ROWS, k->mr);
-    while (p->q_rows > 2 * k->mr && p->group * ((p->n_q + p->q_rows - 1) / p->q_rows) <
-                                        TASKS_PER_THREAD * (int64_t)n_threads)
-        p->q_rows = up(p->q_rows / 2, k->mr);
-    if (p->q_rows > up(p->n_q, k->mr))
-        p->q_rows = up(p->n_q, k->mr);
-    p->q_blocks = (p->n_q + p->q_rows - 1) / p->q_rows;
+    if (p->mode == GRAPH_ATTENTION_PLAIN)
+        p->group = 1;
+    plan_rows(p, k, n_threads);
 }
 
 static void plan_workspace(struct plan *p, const struct cpu_kernels *k)
@@ -101,7 +119,7 @@ static void plan_workspace(struct plan *p, const struct cpu_kernels *k)
     p->at_p = p->at_scores + cpu_ops_round(rows * p->score_stride * 4);
     p->at_acc = p->at_p + (k->a_is_f32 ? 0 : cpu_ops_round(rows * p->p_stride));
     p->at_state = p->at_acc + cpu_ops_round(rows * p->acc_stride * 4);
-    p->thread_bytes = p->at_state + cpu_ops_round(3 * rows * 4);
+    p->slot_bytes = p->at_state + cpu_ops_round(3 * rows * 4);
     p->shared_bytes =
         (p->k_block_bytes + p->v_block_bytes) * (size_t)p->kv_blocks * (size_t)p->group;
 }
@@ -121,6 +139,7 @@ static bool make_plan(struct plan *p, const struct cpu_kernels *k, int n_threads
         .n_q = (int)(q.h * q.w),
         .n_k = (int)(kv.h * kv.w),
         .causal = a->causal,
+        .mode = a->mode,
         .c = q.c,
         .pairs = q.n * a->heads,
     };
@@ -135,7 +154,7 @@ static bool attention_needs(size_t *workspace_bytes, const struct cpu_kernels *k
     struct plan p;
     if (!make_plan(&p, k, n_threads, g, op))
         return error_set(err, ERROR_LIMIT, "attention over more than %d places", (int)MAX_ROWS);
-    *workspace_bytes = p.shared_bytes + p.thread_bytes * (size_t)n_threads;
+    *workspace_bytes = p.shared_bytes + p.slot_bytes * (size_t)p.n_slots;
     return true;
 }
 
@@ -144,7 +163,7 @@ struct run {
     const struct cpu_kernels *kernels;
     const float *q, *k, *v;
     float *out;
-    unsigned char *shared, *threads;
+    unsigned char *shared, *slots;
     int64_t first_pair; /* of the group */
 };
 
@@ -201,17 +220,17 @@ static void pack_task(void *ctx, int task, int thread)
     }
 }
 
-/* What one thread works in. */
+/* What one task works in. */
 struct scratch {
     unsigned char *q, *p;
     float *scores, *acc;
     float *row_max, *row_sum, *factor;
 };
 
-static struct scratch scratch_view(const struct run *r, int thread)
+static struct scratch scratch_view(const struct run *r, int slot)
 {
     const struct plan *p = r->p;
-    unsigned char *base = r->threads + (size_t)thread * p->thread_bytes;
+    unsigned char *base = r->slots + (size_t)slot * p->slot_bytes;
     float *state = (float *)(void *)(base + p->at_state);
     return (struct scratch){
         .q = base,
@@ -297,9 +316,9 @@ static void attend_task(void *ctx, int task, int thread)
 {
     const struct run *r = ctx;
     const struct plan *p = r->p;
-    const struct scratch s = scratch_view(r, thread);
     const int64_t in_group = task / p->q_blocks;
-    const int first = task % p->q_blocks * p->q_rows;
+    const int block = task % p->q_blocks, first = block * p->q_rows;
+    const struct scratch s = scratch_view(r, p->mode == GRAPH_ATTENTION_PLAIN ? block : thread);
     const int rows = p->n_q - first < p->q_rows ? p->n_q - first : p->q_rows;
     const size_t at = at_head(p, r->first_pair + in_group, p->n_q, first);
 
@@ -345,7 +364,7 @@ static void attention_run(const struct cpu_context *ctx, int op)
         .v = ctx->tensors[o->u.attention.v],
         .out = ctx->tensors[o->out],
         .shared = ctx->workspace,
-        .threads = ctx->workspace + p.shared_bytes,
+        .slots = ctx->workspace + p.shared_bytes,
     };
     while (r.first_pair < p.pairs) {
         const int64_t left = p.pairs - r.first_pair;

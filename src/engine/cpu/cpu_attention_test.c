@@ -62,7 +62,18 @@ static void attend(double *out, const struct shape *s, const float *q, const flo
     free(p);
 }
 
-static void agrees_with_the_definition(void)
+/* The same operation twice with the best table: how far the results are apart, of the largest. */
+static double apart(const float *a, const float *b, int64_t n)
+{
+    double worst = 0, largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+        largest = fmax(largest, fabs((double)a[i]));
+    }
+    return worst / largest;
+}
+
+static void agrees_with_the_definition(enum graph_attention_mode mode)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const struct shape *s = &shapes[i];
@@ -75,7 +86,12 @@ static void agrees_with_the_definition(void)
         const int out =
             graph_attention(g, &(struct graph_attention){
                                    .q = q, .k = k, .v = v, .heads = s->heads, .causal = s->causal});
+        graph_set_attention(g, mode);
+        const int other =
+            graph_attention(g, &(struct graph_attention){
+                                   .q = q, .k = k, .v = v, .heads = s->heads, .causal = s->causal});
         graph_output(g, out);
+        graph_output(g, other);
         CHECK(graph_check(g, &err));
 
         float *tensors[8] = {NULL};
@@ -88,7 +104,16 @@ static void agrees_with_the_definition(void)
             exit(2);
         attend(want, s, tensors[q], tensors[k], tensors[v]);
         /* Values lie within 1.  Steep rows of scores, up to about 20, are the least exact. */
-        ops_testing_compare(s->why, &cpu_attention_op, g, 0, tensors, out, NULL, want, 2e-5);
+        ops_testing_compare(s->why, &cpu_attention_op, g, 1, tensors, other, NULL, want, 2e-5);
+
+        const struct cpu_kernels *table[8];
+        for (int t = cpu_kernels_list(table) - 1; t >= 0; t--) {
+            ops_testing_run(&cpu_attention_op, g, 0, tensors, NULL, table[t], 2);
+            ops_testing_run(&cpu_attention_op, g, 1, tensors, NULL, table[t], 2);
+            /* Prepared rows carry 16 bits of significand. */
+            CHECK(apart(tensors[out], tensors[other], ops_testing_count(g, out)) <=
+                  (table[t]->a_is_f32 ? 1e-5 : 5e-5));
+        }
         free(want);
         for (int t = 1; t <= graph_n_tensors(g); t++)
             free(tensors[t]);
@@ -118,9 +143,40 @@ static void needs_little_room(void)
     graph_free(g);
 }
 
+/* What each mode says of itself, for 4096 tokens. */
+static void holds_the_scores_its_mode_names(void)
+{
+    struct error err;
+    struct graph *g = graph_new();
+    const int x = graph_input(g, (struct graph_shape){1, 320, 64, 64});
+    for (int mode = 0; mode < 3; mode++) {
+        graph_set_attention(g, (enum graph_attention_mode)mode);
+        graph_output(
+            g, graph_attention(g, &(struct graph_attention){.q = x, .k = x, .v = x, .heads = 8}));
+    }
+    CHECK(graph_check(g, &err));
+
+    const struct cpu_kernels *table[8];
+    for (int t = cpu_kernels_list(table) - 1; t >= 0; t--) {
+        size_t streaming = 0, sliced = 0, plain = 0, plain_many = 0;
+        const size_t whole = (size_t)4096 * 4096 * (table[t]->a_is_f32 ? 4 : 8);
+        CHECK(cpu_attention_op.needs(&streaming, table[t], 1, g, 0, &err));
+        CHECK(cpu_attention_op.needs(&sliced, table[t], 1, g, 1, &err));
+        CHECK(cpu_attention_op.needs(&plain, table[t], 1, g, 2, &err));
+        CHECK(cpu_attention_op.needs(&plain_many, table[t], 16, g, 2, &err));
+        CHECK(streaming < sliced && sliced < (size_t)16 << 20);
+        CHECK(plain > whole && plain < whole + (whole >> 3));
+        CHECK(plain_many > whole && plain_many < whole + (whole >> 3));
+    }
+    graph_free(g);
+}
+
 int main(void)
 {
-    agrees_with_the_definition();
+    agrees_with_the_definition(GRAPH_ATTENTION_STREAMING);
+    agrees_with_the_definition(GRAPH_ATTENTION_SLICED);
+    agrees_with_the_definition(GRAPH_ATTENTION_PLAIN);
+    holds_the_scores_its_mode_names();
     needs_little_room();
     return TEST_END();
 }
