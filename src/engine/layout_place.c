@@ -16,6 +16,7 @@ struct placing {
     int *order, *other; /* n numbers of blocks each */
     int *placed;        /* by rising offset */
     int n_placed;
+    int last;     /* op to which the longest life lasts */
     size_t *best; /* offsets of the smallest arena so far */
     size_t arena;
 };
@@ -97,6 +98,8 @@ static size_t find_high(const struct placing *p, const struct layout_block *bloc
     for (int k = p->n_placed - 1; k >= 0; k--) {
         const struct layout_block *other = &p->blocks[p->placed[k]];
         const size_t other_end = other->offset + other->bytes;
+        if (other->last < block->first || other->first > block->last)
+            continue;
         at = other_end > at ? other_end : at;
         if (other_end <= end && end - other_end >= block->bytes)
             return end - block->bytes;
@@ -141,13 +144,25 @@ static void largest_first(struct placing *p)
     keep_if_best(p);
 }
 
-/* Oldest first: only what is alive needs to be looked at. */
+/* The network's answer: what stays to the end without having been there from the start. */
+static bool is_answer(const struct placing *p, const struct layout_block *block)
+{
+    return block->last == p->last && block->first > 0;
+}
+
+/* Oldest first: only what is alive needs to be looked at.  Where short lives go above, the answer
+ * has its place there, too, from the start, so that nothing that it meets settles in it. */
 static void oldest_first(struct placing *p, int short_life, size_t top)
 {
     p->n_placed = 0;
+    for (int i = 0; i < p->n && short_life; i++)
+        if (is_answer(p, &p->blocks[p->order[i]]))
+            put(p, p->order[i], find_high(p, &p->blocks[p->order[i]], top));
     for (int i = 0; i < p->n; i++) {
         const struct layout_block *block = &p->blocks[p->order[i]];
         int alive = 0;
+        if (short_life && is_answer(p, block))
+            continue;
         for (int k = 0; k < p->n_placed; k++)
             if (p->blocks[p->placed[k]].last >= block->first)
                 p->placed[alive++] = p->placed[k];
@@ -176,6 +191,7 @@ static bool try_orders(struct placing *p, struct error *err)
     int n_ops = 0;
     for (int i = 0; i < p->n; i++)
         n_ops = p->blocks[i].last + 1 > n_ops ? p->blocks[i].last + 1 : n_ops;
+    p->last = n_ops - 1;
     size_t *change = calloc((size_t)n_ops + 1, sizeof *change);
     if (!change)
         return error_set(err, ERROR_MEMORY, "no memory to lay out a network");

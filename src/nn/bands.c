@@ -204,7 +204,7 @@ static int hidden_sums(struct block *k)
     int sums = 0;
 
     for (int b = 0; b < k->hidden.n; b++) {
-        const struct bands *in = feed(k, b, 1);
+        const struct bands *in = feed(k, b, 2); /* one would do; doubled rows come in pairs */
         k->hidden.tensor[b] = conv_rows(k->g, in, &k->conv1, band_rows(&k->hidden, b, 0), norm);
         sums = add_sums(k->g, sums, k->hidden.tensor[b]);
     }

@@ -15,6 +15,7 @@ struct conv_run {
     const float *residual;
     float *out;
     unsigned char *workspace;
+    int first_sub; /* of those that are computed at once */
 };
 
 static unsigned char *shared(const struct conv_run *c)
@@ -57,16 +58,83 @@ static void pack_panel(const struct conv_run *c, const struct conv_block *b, int
     p->k->pack_weights(&pack);
 }
 
+/* Adds up the taps of one result that fall on one stored place, for one column of kc times nine
+ * weights.  Of the kernel's three rows the middle one joins the upper one where the result is the
+ * lower of its place (low), else the one below; columns likewise. */
+static inline void add_taps(float *restrict to, const float *restrict w, int kc, bool low,
+                            bool right)
+{
+    for (int k = 0; k < kc; k++, w += 9, to += 4) {
+        float row[2][3];
+        for (int x = 0; x < 3; x++) {
+            row[0][x] = low ? w[x] + w[3 + x] : w[x];
+            row[1][x] = low ? w[6 + x] : w[3 + x] + w[6 + x];
+        }
+        for (int y = 0; y < 2; y++) {
+            to[2 * y] = right ? row[y][0] + row[y][1] : row[y][0];
+            to[2 * y + 1] = right ? row[y][2] : row[y][1] + row[y][2];
+        }
+    }
+}
+
+static void add_taps_of(float *to, const float *w, int kc, int sub)
+{
+    switch (sub) {
+    case 0:
+        add_taps(to, w, kc, false, false);
+        break;
+    case 1:
+        add_taps(to, w, kc, false, true);
+        break;
+    case 2:
+        add_taps(to, w, kc, true, false);
+        break;
+    default:
+        add_taps(to, w, kc, true, true);
+    }
+}
+
+/* Packs one panel of one result of a doubled picture. */
+static void pack_sub_panel(const struct conv_run *c, const struct conv_block *b, int sub, int panel,
+                           int thread, unsigned char *to)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    int column = panel * p->k->nr;
+    size_t stride = (size_t)(p->channels[0] + p->channels[1]) * 9;
+    float *sums = (float *)(void *)thread_part(c, thread, p->sum_at);
+    float *weights = sums + (size_t)p->k->nr * (size_t)p->kc * 4;
+    struct cpu_pack pack = {.to = to,
+                            .from = sums,
+                            .dtype = DTYPE_F32,
+                            .stride = (size_t)b->kc * 4,
+                            .n = p->n - column < p->k->nr ? p->n - column : p->k->nr,
+                            .kc = b->kc,
+                            .kc_pad = b->kc_pad,
+                            .taps = 4};
+
+    for (int i = 0; i < pack.n; i++) {
+        size_t first = (size_t)(column + i) * stride + (size_t)b->whole * 9;
+        p->k->to_f32(weights,
+                     (const unsigned char *)c->weight.bytes + first * dtype_bytes(c->weight.dtype),
+                     c->weight.dtype, (size_t)b->kc * 9);
+        add_taps_of(sums + (size_t)i * pack.stride, weights, b->kc, sub);
+    }
+    p->k->pack_weights(&pack);
+}
+
 /* acc (+)= a region times the panels at b. */
-static void multiply(const struct conv_run *c, const struct conv_region *r,
+static void multiply(const struct conv_run *c, const struct conv_region *r, int sub,
                      const struct conv_block *b, const void *a, size_t a_stride, const void *packed,
                      int columns, float *acc, bool add)
 {
     const struct cpu_conv_plan *p = &c->plan;
     ptrdiff_t tap[CPU_KERNELS_MAX_TAPS];
 
-    for (int t = 0; t < p->taps; t++)
-        tap[t] = (ptrdiff_t)conv_plan_tap(p, r, t / p->kernel, t % p->kernel) * (ptrdiff_t)a_stride;
+    for (int t = 0; t < p->taps; t++) {
+        int dy, dx;
+        conv_plan_where(p, sub, t, &dy, &dx);
+        tap[t] = (ptrdiff_t)conv_plan_tap(p, r, dy, dx) * (ptrdiff_t)a_stride;
+    }
     struct cpu_gemm g = {.acc = acc,
                          .acc_stride = p->acc_stride,
                          .a = a,
@@ -97,9 +165,10 @@ static void finish_run(const struct conv_run *c, const float *acc, int64_t place
 {
     const struct cpu_conv_plan *p = &c->plan;
     bool geglu = p->op->act == GRAPH_ACT_GEGLU;
+    size_t stride = (size_t)p->n * (p->subs == 4 ? 2 : 1);
     struct cpu_finish f = {
         .out = c->out + to * p->n + column,
-        .out_stride = (size_t)p->n,
+        .out_stride = stride,
         .acc = acc,
         .acc_stride = p->acc_stride,
         .gate = geglu ? acc + gate_at : NULL,
@@ -107,7 +176,7 @@ static void finish_run(const struct conv_run *c, const float *acc, int64_t place
         .gate_bias = geglu && c->bias ? c->bias + p->n + column : NULL,
         .channel_add = c->channel_add ? c->channel_add + image * p->n + column : NULL,
         .residual = c->residual ? c->residual + place * p->n + column : NULL,
-        .residual_stride = (size_t)p->n,
+        .residual_stride = stride,
         .rows = (int)rows,
         .n = columns,
         .act = p->op->act,
@@ -116,10 +185,11 @@ static void finish_run(const struct conv_run *c, const float *acc, int64_t place
 }
 
 /* Writes columns [column, column + columns) of a region from its sums. */
-static void finish(const struct conv_run *c, const struct conv_region *r, const float *acc,
+static void finish(const struct conv_run *c, const struct conv_region *r, int sub, const float *acc,
                    int column, int columns, int gate_at)
 {
     const struct cpu_conv_plan *p = &c->plan;
+    const int64_t scale = p->subs == 4 ? 2 : 1, width = scale * p->ow;
 
     if (p->flat) {
         for (int64_t row = r->y; row < r->y + r->rows;) {
@@ -136,8 +206,13 @@ static void finish(const struct conv_run *c, const struct conv_region *r, const 
         for (int64_t y = 0; y < r->rows; y++) {
             int64_t at = i * conv_plan_image(p, r) + y * conv_plan_pitch(p, r);
             int64_t image = r->image + i;
-            int64_t place = (image * p->oh + r->y + y) * p->ow + r->x;
-            int64_t to = (image * p->to_h + p->to_y + r->y + y) * p->ow + r->x;
+            /* Row within the window; of a doubled picture's four results two may lie outside. */
+            int64_t row = scale * (p->oy + r->y + y) + sub / 2 - p->op->out_y;
+            int64_t x = scale * r->x + sub % 2;
+            if (row < 0 || row >= p->op->out_rows)
+                continue;
+            int64_t place = (image * p->op->out_rows + row) * width + x;
+            int64_t to = (image * p->to_h + p->to_y + row) * width + x;
             finish_run(c, acc + (size_t)at * p->acc_stride, place, to, image, r->cols, column,
                        columns, gate_at);
         }
@@ -150,13 +225,13 @@ static int group_panels(const struct cpu_conv_plan *p, int group)
     return left < p->group_panels ? left : p->group_panels;
 }
 
-static void finish_group(const struct conv_run *c, const struct conv_region *r, const float *acc,
-                         int group, int gate_at)
+static void finish_group(const struct conv_run *c, const struct conv_region *r, int sub,
+                         const float *acc, int group, int gate_at)
 {
     const struct cpu_conv_plan *p = &c->plan;
     int column = group * p->group_panels * p->k->nr;
     int columns = group_panels(p, group) * p->k->nr;
-    finish(c, r, acc, column, p->n - column < columns ? p->n - column : columns, gate_at);
+    finish(c, r, sub, acc, column, p->n - column < columns ? p->n - column : columns, gate_at);
 }
 
 /* --- Many places: B is shared, a task is a region. --- */
@@ -165,17 +240,19 @@ static void pack_task(void *ctx, int task, int thread)
 {
     const struct conv_run *c = ctx;
     const struct cpu_conv_plan *p = &c->plan;
-    int panels = p->n_panels * p->panel_sets;
+    int panels = p->n_panels * p->panel_sets * p->subs_at_once;
     struct conv_block b = cpu_conv_plan_block(p, task / panels);
     int panel = task % panels;
+    unsigned char *to = shared(c) + (size_t)(task / panels) * packed_block_bytes(p) +
+                        (size_t)panel * panel_bytes(p, &b);
 
-    (void)thread;
-    pack_panel(c, &b, panel / p->n_panels, panel % p->n_panels,
-               shared(c) + (size_t)(task / panels) * packed_block_bytes(p) +
-                   (size_t)panel * panel_bytes(p, &b));
+    if (p->subs == 4)
+        pack_sub_panel(c, &b, c->first_sub + panel / p->n_panels, panel % p->n_panels, thread, to);
+    else
+        pack_panel(c, &b, panel / p->n_panels, panel % p->n_panels, to);
 }
 
-static void region_group(const struct conv_run *c, const struct conv_region *r, int block,
+static void region_group(const struct conv_run *c, const struct conv_region *r, int sub, int block,
                          int group, const void *a, size_t a_stride, float *acc)
 {
     const struct cpu_conv_plan *p = &c->plan;
@@ -183,11 +260,11 @@ static void region_group(const struct conv_run *c, const struct conv_region *r, 
     int columns = group_panels(p, group) * p->k->nr;
 
     for (int set = 0; set < p->panel_sets; set++) {
-        int panel = set * p->n_panels + group * p->group_panels;
+        int panel = (sub - c->first_sub + set) * p->n_panels + group * p->group_panels;
         const unsigned char *packed =
             shared(c) + (size_t)block * packed_block_bytes(p) + (size_t)panel * panel_bytes(p, &b);
-        multiply(c, r, &b, a, a_stride, packed, columns, acc + set * p->group_panels * p->k->nr,
-                 block > 0);
+        multiply(c, r, sub, &b, a, a_stride, packed, columns,
+                 acc + set * p->group_panels * p->k->nr, block > 0);
     }
 }
 
@@ -210,11 +287,12 @@ static void region_task(void *ctx, int task, int thread)
         else
             cpu_conv_rows_prepare(&c->rows, &r, &b, thread_part(c, thread, p->thread_a), 0,
                                   p->flat ? r.rows : cpu_conv_rows_count(p, &r));
-        for (int group = 0; group < p->n_groups; group++) {
-            float *at = acc + (size_t)group * group_step;
-            region_group(c, &r, block, group, a, a_stride, at);
+        for (int i = 0; i < p->n_groups * p->subs_at_once; i++) {
+            int group = i / p->subs_at_once, sub = c->first_sub + i % p->subs_at_once;
+            float *at = acc + (size_t)i * group_step;
+            region_group(c, &r, sub, block, group, a, a_stride, at);
             if (block == p->n_blocks - 1)
-                finish_group(c, &r, at, group, gate_at);
+                finish_group(c, &r, sub, at, group, gate_at);
         }
     }
 }
@@ -264,11 +342,11 @@ static void columns_task(void *ctx, int group, int thread)
             for (int i = 0; i < panels; i++)
                 pack_panel(c, &b, set, group * p->group_panels + i,
                            packed + (size_t)i * panel_bytes(p, &b));
-            multiply(c, &r, &b, a, a_stride, packed, panels * p->k->nr, acc + set * gate_at,
+            multiply(c, &r, 0, &b, a, a_stride, packed, panels * p->k->nr, acc + set * gate_at,
                      block > 0);
         }
     }
-    finish_group(c, &r, acc, group, gate_at);
+    finish_group(c, &r, 0, acc, group, gate_at);
 }
 
 /* --- The op. --- */
@@ -326,9 +404,12 @@ static void run(const struct cpu_context *ctx, int op)
 
     bind(&c, ctx, op);
     if (!c.plan.share_a) {
-        cpu_pool_run(ctx->pool, pack_task, &c,
-                     c.plan.n_blocks * c.plan.n_panels * c.plan.panel_sets);
-        cpu_pool_run(ctx->pool, region_task, &c, cpu_conv_plan_n_regions(&c.plan));
+        for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {
+            cpu_pool_run(ctx->pool, pack_task, &c,
+                         c.plan.n_blocks * c.plan.n_panels * c.plan.panel_sets *
+                             c.plan.subs_at_once);
+            cpu_pool_run(ctx->pool, region_task, &c, cpu_conv_plan_n_regions(&c.plan));
+        }
         return;
     }
     if (!c.plan.direct_a)

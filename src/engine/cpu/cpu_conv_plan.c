@@ -9,6 +9,7 @@ enum {
     TARGET_ACC_BYTES = 640 << 10, /* a region's sums */
     FEWEST_PLACES = 256,          /* of a region of a picture */
     MOST_PLACES = 2048,
+    MOST_SUB_BYTES = 6 << 20,   /* packed weights of four results */
     TARGET_B_BYTES = 160 << 10, /* one group of packed columns of one block */
     TARGET_GROUP_COLUMNS = 64,
     SMALLEST_BLOCK = 32
@@ -47,6 +48,7 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->stride = c->stride;
     p->pad = c->pad_before;
     p->taps = c->kernel * c->kernel;
+    p->subs = p->subs_at_once = 1;
     p->edge = (c->kernel - 1) / c->stride;
     p->flat = c->kernel == 1 && c->stride == 1 && !c->in.enlarge && !c->pad_before && !c->pad_after;
     p->image_rows = x.h * x.w;
@@ -63,6 +65,22 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->ew = !c->in.enlarge ? x.w : c->in.enlarge_w ? c->in.enlarge_w : 2 * x.w;
     p->oh = p->to_h = out->full_h;
     p->ow = out->shape.w;
+}
+
+/* Turns to stored places where the picture is exactly doubled. */
+static void take_subs(struct cpu_conv_plan *p)
+{
+    const struct graph_conv *c = p->op;
+
+    if (p->share_a || !c->in.enlarge || p->eh != 2 * p->h || p->ew != 2 * p->w || p->kernel != 3 ||
+        p->stride != 1 || c->pad_before != 1 || c->pad_after != 1)
+        return;
+    p->subs = p->subs_at_once = 4;
+    if ((double)p->channels[0] * p->n * 4 * 4 * 4 > MOST_SUB_BYTES)
+        p->subs_at_once = 2;
+    p->taps = 4;
+    p->oh = p->eh = p->h;
+    p->ow = p->ew = p->w;
 }
 
 /* Narrows a plan for the whole picture to the rows that the op computes. */
@@ -88,6 +106,10 @@ static void take_window(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->oh = c->out_rows;
     p->to_h = out->shape.h;
     p->to_y = c->out_y - out->y0;
+    if (p->subs == 4) {
+        p->oy = c->out_y / 2;
+        p->oh = (c->out_y + c->out_rows - 1) / 2 - p->oy + 1;
+    }
 }
 
 static int blocks_of(int channels, int kc)
@@ -153,7 +175,8 @@ static void set_regions(struct cpu_conv_plan *p)
 {
     p->region_cols = (p->ow + TARGET_COLS - 1) / TARGET_COLS;
     p->region_cols = (p->ow + p->region_cols - 1) / p->region_cols;
-    int64_t places = at_most(at_least(TARGET_ACC_BYTES / 4 / p->n, FEWEST_PLACES), MOST_PLACES);
+    int64_t places = at_most(at_least(TARGET_ACC_BYTES / 4 / p->n / p->subs_at_once, FEWEST_PLACES),
+                             MOST_PLACES);
     p->region_rows = p->flat ? TARGET_FLAT_ROWS : at_least(1, places / p->region_cols);
     p->region_rows = at_most(p->region_rows, p->oh);
     for (;;) {
@@ -217,7 +240,7 @@ static size_t prepared_bytes(struct sum *s, const struct cpu_conv_plan *p,
 static size_t packed_bytes(struct sum *s, const struct cpu_conv_plan *p, int panels)
 {
     size_t panel = product(s, (size_t)(p->taps * p->k->nr), (size_t)p->kc_pad_max, 4);
-    return product(s, panel, (size_t)(panels * p->panel_sets), 1);
+    return product(s, panel, (size_t)(panels * p->panel_sets), (size_t)p->subs_at_once);
 }
 
 static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
@@ -225,7 +248,8 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
     struct sum whole = {0}, thread = {0};
     struct conv_region r = p->share_a ? cpu_conv_plan_everything(p) : cpu_conv_plan_region(p, 0);
     int nr = p->k->nr;
-    int acc_panels = (p->share_a || p->n_blocks == 1 ? p->group_panels : p->n_panels);
+    int all_panels = p->subs == 1 ? p->n_panels : p->n_groups * p->group_panels * p->subs_at_once;
+    int acc_panels = p->share_a || p->n_blocks == 1 ? p->group_panels : all_panels;
     size_t places =
         (size_t)round_to((int)at_most(conv_plan_places(p, &r), INT32_MAX / 2), p->k->mr);
 
@@ -241,6 +265,12 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
     p->shared_at = part(&whole, p->shared_bytes);
 
     p->thread_a = part(&thread, p->share_a || p->direct_a ? 0 : prepared_bytes(&thread, p, &r));
+    if (p->subs == 4) { /* weights are added up before any row is prepared, in the same place */
+        size_t sums = (size_t)nr * (size_t)p->kc * 4 * 4, column = (size_t)p->kc * 9 * 4;
+        p->sum_at = p->thread_a;
+        if (thread.bytes < p->thread_a + sums + column)
+            thread.bytes = cpu_ops_round(p->thread_a + sums + column);
+    }
     p->thread_b = part(&thread, p->share_a ? packed_bytes(&thread, p, p->group_panels) : 0);
     p->thread_acc = part(&thread, product(&thread, places, p->acc_stride, 4));
     p->thread_stride = thread.bytes;
@@ -262,6 +292,7 @@ bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, in
     double a_bytes = 4.0 * channels * (double)(conv_plan_phase(p, &all) * p->stride * p->stride);
     double b_bytes = 4.0 * channels * p->taps * p->weight_rows;
     p->share_a = a_bytes <= b_bytes;
+    take_subs(p);
 
     /* Block sizes must follow neither the threads nor the window: regions are measured as if there
      * were one thread for the whole picture. */

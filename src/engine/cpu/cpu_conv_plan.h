@@ -10,6 +10,11 @@
  *   many places:  all of B is packed once, shared; a task is a region, prepared by its thread;
  *   many weights: all of A is prepared once, shared; a task is a group of columns, packed by its
  *                 thread.
+ * A picture that is doubled before a 3x3 kernel slides over it is never made: of its nine taps
+ * those that fall on the same stored place are added up, and each of the four results above a
+ * stored place is a product of four taps (Shi et al. 2016, "Is the deconvolution layer the same as
+ * a convolutional layer?").  Places are then stored places, and each has `subs` = 4 results.
+ *
  * Block sizes along K depend on the whole picture's shape alone, so the order of additions does
  * too: neither threads nor windows change it. */
 #ifndef ENGINE_CPU_CPU_CONV_PLAN_H
@@ -43,12 +48,14 @@ struct cpu_conv_plan {
     int64_t images, image_rows; /* image_rows: places of one real picture, for flat ones */
     int64_t h, w;               /* stored picture, whole */
     int64_t eh, ew;             /* after enlarging */
-    int64_t oh, ow;             /* the result's window, which begins at row oy */
+    int64_t oh, ow;             /* places of the window, whose first row is oy */
     int64_t oy;
     int64_t to_h, to_y; /* rows of the tensor written to, and where in it the window begins */
     int channels[2];
     int n, weight_rows; /* output channels; rows of the weight (twice n for GEGLU) */
     int kernel, stride, pad, taps;
+    int subs;         /* results of a place: 4 where a doubled picture is not made, else 1 */
+    int subs_at_once; /* 2 where the packed weights of all four would be large */
     int edge; /* (kernel - 1) / stride: places a region's rows are longer than its columns */
 
     /* Blocks along K. */
@@ -69,6 +76,7 @@ struct cpu_conv_plan {
     size_t shared_bytes;
     size_t bias_at, shared_at, thread_at, thread_stride;
     size_t thread_a, thread_b, thread_acc; /* within a thread's part */
+    size_t sum_at;                         /* within a thread's A: weights being added up */
     size_t acc_stride;                     /* floats */
     size_t workspace_bytes;
 };
@@ -103,6 +111,13 @@ static inline int64_t conv_plan_places(const struct cpu_conv_plan *p, const stru
 {
     return (r->n_images - 1) * conv_plan_image(p, r) + (r->rows - 1) * conv_plan_pitch(p, r) +
            r->cols;
+}
+
+/* Row and column of tap t of result `sub` in a prepared region, from its place. */
+static inline void conv_plan_where(const struct cpu_conv_plan *p, int sub, int t, int *dy, int *dx)
+{
+    *dy = p->subs == 4 ? sub / 2 + t / 2 : t / p->kernel;
+    *dx = p->subs == 4 ? sub % 2 + t % 2 : t % p->kernel;
 }
 
 /* Offset of tap (dy, dx) from a place, in places. */

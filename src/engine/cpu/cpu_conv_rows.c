@@ -87,8 +87,9 @@ static int64_t stored(int64_t at, int64_t size, int64_t enlarged)
     return size == enlarged ? at : at * size / enlarged;
 }
 
-/* Finds row y of the stored picture. */
-static void find_row(struct line *l, int64_t y)
+/* Finds row y of the stored picture.  False where no window holds it: then only results that lie
+ * outside the op's window would read it (conv_plan_where). */
+static bool find_row(struct line *l, int64_t y)
 {
     const struct conv_rows *s = l->s;
     const struct conv_window *w = s->window;
@@ -96,12 +97,13 @@ static void find_row(struct line *l, int64_t y)
     if (l->b->source == 1) { /* joined sources are whole */
         l->from = s->source[1];
         l->row = l->image * s->plan->h + y;
-        return;
+        return true;
     }
     while (y >= w->y0 + w->h && w < &s->window[s->n_windows - 1])
         w++;
     l->from = w->x;
     l->row = l->image * w->h + y - w->y0;
+    return y >= w->y0 && y < w->y0 + w->h;
 }
 
 static void prepare_line(const struct line *l)
@@ -150,11 +152,10 @@ void cpu_conv_rows_prepare(const struct conv_rows *s, const struct conv_region *
                          .image = r->image + image,
                          .first_column = r->x * p->stride - p->pad + phase % p->stride,
                          .pitch = pitch};
-        if (y < 0 || y >= p->eh) {
+        if (y < 0 || y >= p->eh || !find_row(&l, stored(y, p->h, p->eh))) {
             clear_places(&l, 0, pitch);
             continue;
         }
-        find_row(&l, stored(y, p->h, p->eh));
         prepare_line(&l);
     }
 }
