@@ -8,7 +8,8 @@
 enum {
     /* Code pages, stacks and small allocations that appear while a run goes on. */
     PROCESS_BYTES = 1 << 20,
-    PIXEL_BYTES = 3 * sizeof(float) + 3 + 4, /* floats, 8-bit pixels, the encoder's copy */
+    PIXEL_FLOATS = 3 * sizeof(float),
+    PIXEL_CODED = 4, /* the picture's file while it is written */
 };
 
 /* Latents a run keeps beside the sampler's scratch: noise, the model's input and its two answers.
@@ -36,6 +37,7 @@ struct planner {
     struct backend *backend;
     const struct plan_bounds *bounds;
     size_t least_bytes; /* of the leanest way through the phase at hand */
+    bool ends_early;    /* one phase that does not fit is enough to know */
     size_t worst_bytes; /* largest of them over the phases that do not fit; 0: all fit */
     enum plan_phase worst_phase;
 };
@@ -168,15 +170,15 @@ static size_t host_bytes(const struct planner *p, enum plan_phase phase)
 
     switch (phase) {
     case PLAN_TEXT_ENCODE:
-        return context + (r->mode == GEN_IMG2IMG ? 3 * pixels : 0);
-    case PLAN_VAE_ENCODE:
-        return context + pixels * PIXEL_BYTES + latent;
+        return context;
+    case PLAN_VAE_ENCODE: /* img2img's picture itself is the caller's, and in the base */
+        return context + pixels * PIXEL_FLOATS + latent;
     case PLAN_DENOISE:
         return context + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch);
     case PLAN_VAE_DECODE:
-        return latent + 3 * pixels * batch + pixels * PIXEL_BYTES;
+        return latent + latent / batch + 3 * pixels * batch + pixels * PIXEL_FLOATS;
     case PLAN_IMAGE_ENCODE:
-        return 3 * pixels * batch + pixels * PIXEL_BYTES;
+        return 3 * pixels * batch + pixels * PIXEL_CODED;
     case PLAN_PHASES:
         break;
     }
@@ -291,7 +293,7 @@ static size_t tile_bytes(const struct planner *p, const struct way *w)
     const struct vae_config *c = &model_view(p->model)->vae;
     size_t pixels =
         (size_t)(vae_scale(c) * vae_scale(c)) * (size_t)p->plan->tile_w * (size_t)p->plan->tile_h;
-    return w->vae == PLAN_VAE_BLENDED ? pixels * PIXEL_BYTES : 0;
+    return w->vae == PLAN_VAE_BLENDED ? pixels * PIXEL_FLOATS : 0;
 }
 
 static bool try_vae(struct planner *p, const struct way *w, enum plan_phase phase, bool *fits,
@@ -416,7 +418,12 @@ static bool make(struct planner *p, struct error *err)
     plan->limit_bytes = p->bounds->limit_bytes;
     plan->levers.offload = !is_forbidden(p, MEMORY_MODEL_CPU_OFFLOAD);
     p->worst_bytes = 0;
-    if (!set_sizes(p, err) || !plan_text(p, err) || !plan_vae(p, err) || !plan_denoise(p, err)) {
+    /* The VAE comes last: it has the most ways. */
+    bool (*const phases[])(struct planner *, struct error *) = {plan_text, plan_denoise, plan_vae};
+    bool ok = set_sizes(p, err);
+    for (int i = 0; ok && i < 3 && !(p->worst_bytes && p->ends_early); i++)
+        ok = phases[i](p, err);
+    if (!ok) {
         gen_plan_clear(plan);
         return false;
     }
@@ -435,7 +442,12 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const stru
 {
     struct gen_plan plan = {0};
     struct plan_bounds within = *bounds;
-    struct planner p = {.plan = &plan, .request = r, .model = m, .backend = b, .bounds = &within};
+    struct planner p = {.plan = &plan,
+                        .request = r,
+                        .model = m,
+                        .backend = b,
+                        .bounds = &within,
+                        .ends_early = !least_bytes};
 
     if (!make(&p, err))
         return false;

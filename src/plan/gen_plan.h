@@ -76,7 +76,8 @@ struct plan_bounds gen_plan_no_bounds(size_t base_bytes);
 
 /* The fastest plan within the bounds.  The model and the backend are borrowed and must outlive the
  * plan.  On true the caller owns *out.  ERROR_LIMIT when nothing fits: the sentence says how much
- * the leanest plan needs, *least_bytes (may be NULL) as a number. */
+ * the leanest plan needs, *least_bytes as a number; with NULL it may stop at the first phase that
+ * does not fit. */
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
                    struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
                    struct error *err) MUST_CHECK;
