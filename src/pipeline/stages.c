@@ -3,6 +3,18 @@
 #include "base/clock.h"
 
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+/* Gives what earlier stages freed back to the system: glibc keeps it, the more the larger its
+ * blocks were, and the plan of this stage does not count it. */
+static void return_freed(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
 
 float *stages_numbers(size_t n, struct error *err)
 {
@@ -14,6 +26,7 @@ float *stages_numbers(size_t n, struct error *err)
 
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 {
+    return_freed();
     return exec_start(n->exec, s->arena, err);
 }
 
@@ -33,6 +46,7 @@ void stages_cleanup(const struct stage *s)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]->weights)
             weights_drop(all[i]->weights);
+    return_freed();
 }
 
 struct call {

@@ -1,0 +1,134 @@
+#include "base/parse.h"
+#include "memory_sweep.h"
+
+#include <limits.h>
+#include <string.h>
+
+static void add(char *out, size_t room, const char *what)
+{
+    size_t have = strlen(out);
+    snprintf(out + have, room - have, "%s%s", have ? " " : "", what);
+}
+
+void memory_sweep_row_write(char out[MEMORY_SWEEP_ROW_BYTES], const struct sweep_row *row)
+{
+    char word[80];
+
+    snprintf(out, MEMORY_SWEEP_ROW_BYTES, "%s %dx%d steps=%d limit=%zu",
+             gen_request_mode_name(row->mode), row->width, row->height, row->steps,
+             row->limit_bytes);
+    for (int i = 0; i < MEMORY_OPTIMIZATIONS; i++) {
+        if (row->optimization[i] == TRI_AUTO)
+            continue;
+        snprintf(word, sizeof word, "%s=%s",
+                 memory_policy_optimization_name((enum memory_optimization)i),
+                 tri_name(row->optimization[i]));
+        add(out, MEMORY_SWEEP_ROW_BYTES, word);
+    }
+}
+
+static bool read_int(int *out, const char *text, int min, int max, struct error *err)
+{
+    int64_t value = 0;
+    if (!parse_int64(&value, text, min, max, err))
+        return false;
+    *out = (int)value;
+    return true;
+}
+
+static bool read_size(struct sweep_row *row, char *word, struct error *err)
+{
+    char *x = strchr(word, 'x');
+    if (!x)
+        return error_set(err, ERROR_INVALID, "'%s' is neither a size nor a setting", word);
+    *x = 0;
+    return read_int(&row->width, word, 64, 8192, err) &&
+           read_int(&row->height, x + 1, 64, 8192, err);
+}
+
+static bool read_setting(struct sweep_row *row, const char *key, const char *value,
+                         struct error *err)
+{
+    uint64_t bytes = 0;
+
+    if (strcmp(key, "steps") == 0)
+        return read_int(&row->steps, value, 1, 1000, err);
+    if (strcmp(key, "limit") == 0) {
+        if (!parse_bytes(&bytes, value, 0, SIZE_MAX, err))
+            return false;
+        row->limit_bytes = (size_t)bytes;
+        return true;
+    }
+    for (int i = 0; i < MEMORY_OPTIMIZATIONS; i++)
+        if (strcmp(key, memory_policy_optimization_name((enum memory_optimization)i)) == 0)
+            return tri_parse(&row->optimization[i], value, err);
+    return error_set(err, ERROR_INVALID, "there is no setting '%s' of a row", key);
+}
+
+static bool read_word(struct sweep_row *row, char *word, struct error *err)
+{
+    char *equals = strchr(word, '=');
+
+    if (strcmp(word, "txt2img") == 0 || strcmp(word, "img2img") == 0) {
+        row->mode = word[0] == 't' ? GEN_TXT2IMG : GEN_IMG2IMG;
+        return true;
+    }
+    if (!equals)
+        return read_size(row, word, err);
+    *equals = 0;
+    return read_setting(row, word, equals + 1, err) || error_prefix(err, "%s", word);
+}
+
+bool memory_sweep_row_read(struct sweep_row *out, const char *text, struct error *err)
+{
+    struct sweep_row row = {.width = 512, .height = 512, .steps = 1};
+
+    while (*text) {
+        char word[100];
+        size_t len = strcspn(text, " ,");
+        if (len >= sizeof word)
+            return error_set(err, ERROR_INVALID, "a row has no word as long as '%.100s'", text);
+        memcpy(word, text, len);
+        word[len] = 0;
+        text += len;
+        text += strspn(text, " ,");
+        if (len && !read_word(&row, word, err))
+            return false;
+    }
+    *out = row;
+    return true;
+}
+
+void memory_sweep_row_levers(char out[MEMORY_SWEEP_LEVERS_BYTES], const struct plan_levers *l)
+{
+    char word[80];
+
+    out[0] = 0;
+    add(out, MEMORY_SWEEP_LEVERS_BYTES, l->offload ? "offload" : "hold-all");
+    if (l->stream_text)
+        add(out, MEMORY_SWEEP_LEVERS_BYTES, "stream-text");
+    if (l->stream)
+        add(out, MEMORY_SWEEP_LEVERS_BYTES, "stream-unet");
+    if (l->stream_vae)
+        add(out, MEMORY_SWEEP_LEVERS_BYTES, "stream-vae");
+    if (l->guidance_in_turn)
+        add(out, MEMORY_SWEEP_LEVERS_BYTES, "in-turn");
+    if (l->vae != PLAN_VAE_WHOLE) {
+        snprintf(word, sizeof word, "%s-%d", l->vae == PLAN_VAE_EXACT ? "exact" : "blended",
+                 l->vae == PLAN_VAE_EXACT ? l->band_rows : l->tile);
+        add(out, MEMORY_SWEEP_LEVERS_BYTES, word);
+    }
+}
+
+struct gen_request memory_sweep_row_request(const struct sweep_row *row)
+{
+    struct gen_request r = gen_request_defaults();
+
+    r.mode = row->mode;
+    r.prompt = "a red circle on a blue background";
+    r.width = row->width;
+    r.height = row->height;
+    r.steps = row->steps;
+    r.denoising_strength = 1; /* every step runs */
+    return r;
+}
