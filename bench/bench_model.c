@@ -71,14 +71,15 @@ static bool is_wanted(const struct bench *b, char what[64], const char *phase)
 static bool run(const struct bench *b, struct error *err)
 {
     const struct network_vae_options whole = {0};
+    const struct network_options streaming = {0};
     struct network n;
     char what[64];
 
     return (!is_wanted(b, what, "text encode, 2 prompts") ||
-            (network_text_encoder(&n, b->model, b->backend, 2, 1, err) &&
+            (network_text_encoder(&n, b->model, b->backend, 2, 1, &streaming, err) &&
              measure(b, &n, what, err))) &&
            (!is_wanted(b, what, "guided step") ||
-            (network_unet(&n, b->model, b->backend, 2, b->latent_h, b->latent_w, err) &&
+            (network_unet(&n, b->model, b->backend, 2, b->latent_h, b->latent_w, &streaming, err) &&
              measure(b, &n, what, err))) &&
            (!is_wanted(b, what, "vae decode") ||
             (network_vae_decoder(&n, b->model, b->backend, 1, b->latent_h, b->latent_w, &whole,

@@ -59,6 +59,9 @@ void cli_memory_write_levers(char out[CLI_MEMORY_LEVERS_BYTES], const struct gen
         add(out, "UNet's weights streamed");
     if (l->guidance_in_turn)
         add(out, "guidance in turn");
+    if (l->attention != GRAPH_ATTENTION_STREAMING)
+        add(out,
+            l->attention == GRAPH_ATTENTION_SLICED ? "attention in slices" : "plain attention");
     if (l->vae == PLAN_VAE_EXACT) {
         snprintf(text, sizeof text, "VAE in exact bands of %d rows", l->band_rows);
         add(out, text);

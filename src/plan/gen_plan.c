@@ -19,6 +19,8 @@ enum { LATENT_COPIES = 6 };
 /* Latent places of a side. */
 enum { REDUCED_TILE = 64, FULL_TILE = 128 };
 
+enum { LEANER_STARTS = 8 }; /* subsets of three levers */
+
 /* Pages of the page cache mapped and dropped again, and the work that overlapping tiles add. */
 static const double STREAM_BYTES_PER_SECOND = 4e9, BLEND_OVERHEAD = 1.6;
 
@@ -211,12 +213,14 @@ static bool has_part(const struct planner *p, enum model_part part)
 static bool make_text(struct planner *p, int n, struct error *err)
 {
     struct gen_plan *plan = p->plan;
+    const struct network_options options = {.attention = plan->levers.attention};
     bool first = has_part(p, MODEL_TEXT_ENCODER) || !has_part(p, MODEL_TEXT_ENCODER_2);
     bool second = has_part(p, MODEL_TEXT_ENCODER_2) && model_view(p->model)->family != MODEL_SD1;
 
     return (!first || network_text_encoder(&plan->text, p->model, p->backend, n,
-                                           p->request->clip_skip, err)) &&
-           (!second || network_text_encoder_2(&plan->text_2, p->model, p->backend, n, err));
+                                           p->request->clip_skip, &options, err)) &&
+           (!second ||
+            network_text_encoder_2(&plan->text_2, p->model, p->backend, n, &options, err));
 }
 
 static struct plan_phase_need text_need(const struct planner *p, bool stream)
@@ -257,6 +261,7 @@ static bool plan_text(struct planner *p, struct error *err)
 static bool plan_denoise(struct planner *p, struct error *err)
 {
     struct gen_plan *plan = p->plan;
+    const struct network_options options = {.attention = plan->levers.attention};
     bool guided = p->request->cfg_scale != 1.0;
 
     p->least_bytes = 0;
@@ -268,7 +273,7 @@ static bool plan_denoise(struct planner *p, struct error *err)
         plan->unet_batch = guided && !w->in_turn ? 2 * plan->batch : plan->batch;
         network_clear(&plan->unet);
         if (!network_unet(&plan->unet, p->model, p->backend, plan->unet_batch, plan->latent_h,
-                          plan->latent_w, err))
+                          plan->latent_w, &options, err))
             return false;
         struct plan_phase_need n = need_of(&plan->unet, w->stream, host_bytes(p, PLAN_DENOISE),
                                            plan->model_calls * plan->unet_rounds);
@@ -302,7 +307,8 @@ static bool try_vae(struct planner *p, const struct way *w, enum plan_phase phas
     struct gen_plan *plan = p->plan;
     bool encode = phase == PLAN_VAE_ENCODE;
     struct network *net = encode ? &plan->vae_encoder : &plan->vae_decoder;
-    struct network_vae_options options = {.band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0};
+    struct network_vae_options options = {.attention = plan->levers.attention,
+                                          .band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0};
 
     plan->tile_w = tile_side(plan->latent_w, w);
     plan->tile_h = tile_side(plan->latent_h, w);
@@ -409,6 +415,15 @@ static bool set_sizes(struct planner *p, struct error *err)
     return true;
 }
 
+/* Streaming is the least memory and the default; sliced and plain are there on demand. */
+static enum graph_attention_mode attention_of(const struct planner *p)
+{
+    if (p->bounds->on.on[MEMORY_ATTENTION_SLICING])
+        return GRAPH_ATTENTION_SLICED;
+    return is_forbidden(p, MEMORY_EFFICIENT_ATTENTION) ? GRAPH_ATTENTION_PLAIN
+                                                       : GRAPH_ATTENTION_STREAMING;
+}
+
 /* One way to start, phase by phase; p->worst_bytes tells whether it fits. */
 static bool make(struct planner *p, struct error *err)
 {
@@ -417,6 +432,7 @@ static bool make(struct planner *p, struct error *err)
     plan->base_bytes = p->bounds->base_bytes;
     plan->limit_bytes = p->bounds->limit_bytes;
     plan->levers.offload = !is_forbidden(p, MEMORY_MODEL_CPU_OFFLOAD);
+    plan->levers.attention = attention_of(p);
     p->worst_bytes = 0;
     /* The VAE comes last: it has the most ways. */
     bool (*const phases[])(struct planner *, struct error *) = {plan_text, plan_denoise, plan_vae};
@@ -436,6 +452,26 @@ static bool make(struct planner *p, struct error *err)
     return true;
 }
 
+/* Attention that may not stream can be sliced; networks that have to stay leave room only where
+ * their phases are lean themselves.  False: this start is no use or not allowed. */
+static bool start_leaner(struct plan_bounds *out, const struct plan_bounds *b, int i)
+{
+    const enum tri *o = b->optimization;
+    const bool slice = i & 1, tile = i & 2, stream = i & 4;
+    const bool plain = o[MEMORY_EFFICIENT_ATTENTION] == TRI_FALSE;
+
+    if ((slice && (!plain || o[MEMORY_ATTENTION_SLICING] == TRI_FALSE)) ||
+        ((tile || stream) && o[MEMORY_MODEL_CPU_OFFLOAD] != TRI_FALSE) ||
+        (tile && o[MEMORY_VAE_TILING] == TRI_FALSE) ||
+        (stream && o[MEMORY_SEQUENTIAL_CPU_OFFLOAD] == TRI_FALSE))
+        return false;
+    *out = *b;
+    out->on.on[MEMORY_ATTENTION_SLICING] |= slice;
+    out->on.on[MEMORY_VAE_TILING] |= tile;
+    out->on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD] |= stream;
+    return true;
+}
+
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
                    struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
                    struct error *err)
@@ -451,19 +487,9 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const stru
 
     if (!make(&p, err))
         return false;
-    /* Networks that have to stay leave room only where their phases are lean themselves. */
-    bool streams = !is_forbidden(&p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
-    bool tiles = !is_forbidden(&p, MEMORY_VAE_TILING);
-    for (int i = 1; i < 4 && p.worst_bytes && is_forbidden(&p, MEMORY_MODEL_CPU_OFFLOAD); i++) {
-        bool tile = i & 1, stream = i & 2;
-        if ((tile && !tiles) || (stream && !streams))
-            continue;
-        within = *bounds;
-        within.on.on[MEMORY_VAE_TILING] |= tile;
-        within.on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD] |= stream;
-        if (!make(&p, err))
+    for (int i = 1; i < LEANER_STARTS && p.worst_bytes; i++)
+        if (start_leaner(&within, bounds, i) && !make(&p, err))
             return false;
-    }
     if (least_bytes)
         *least_bytes = p.worst_bytes;
     if (p.worst_bytes)

@@ -31,6 +31,7 @@ struct plan_levers {
     bool stream_vae;       /* the VAE's likewise */
     bool stream_text;      /* the text encoders' likewise */
     bool guidance_in_turn; /* without the prompt and with it one after the other */
+    enum graph_attention_mode attention;
     enum plan_vae vae;
     int band_rows; /* pixels of an exact band */
     int tile;      /* latent places of a blended tile's side */

@@ -9,10 +9,13 @@ enum {
     SDXL_SKIP = 2, /* SDXL reads its encoders' last layer but one, without the final norm */
 };
 
-static bool begin(struct network *n, struct error *err)
+static bool begin(struct network *n, enum graph_attention_mode attention, struct error *err)
 {
     *n = (struct network){.graph = graph_new()};
-    return n->graph || error_set(err, ERROR_MEMORY, "no memory for a network");
+    if (!n->graph)
+        return error_set(err, ERROR_MEMORY, "no memory for a network");
+    graph_set_attention(n->graph, attention);
+    return true;
 }
 
 /* Finds the weights and lays the graph out. */
@@ -51,12 +54,12 @@ static void count_touched_rows(struct network *out, const struct clip_config *c,
 }
 
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
-                          int clip_skip, struct error *err)
+                          int clip_skip, const struct network_options *options, struct error *err)
 {
     const struct clip_config *c = &model_view(m)->clip[0];
     const bool is_sd1 = model_view(m)->family == MODEL_SD1;
 
-    if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, err))
+    if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, options->attention, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : SDXL_SKIP, is_sd1);
@@ -67,12 +70,12 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
 }
 
 bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
-                            struct error *err)
+                            const struct network_options *options, struct error *err)
 {
     const struct clip_config *c = &model_view(m)->clip[1];
     struct model_tensor projection;
 
-    if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, err))
+    if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, options->attention, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build(out->graph, c, out->ids, SDXL_SKIP, false);
@@ -90,12 +93,13 @@ int network_tokens(const struct model_info *info)
 }
 
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
-                  int latent_h, int latent_w, struct error *err)
+                  int latent_h, int latent_w, const struct network_options *options,
+                  struct error *err)
 {
     const struct model_info *info = model_view(m);
     const struct unet_config *c = &info->unet;
 
-    if (!has_part(m, MODEL_UNET, err) || !begin(out, err))
+    if (!has_part(m, MODEL_UNET, err) || !begin(out, options->attention, err))
         return false;
     struct graph *g = out->graph;
     out->unet.sample = graph_input(g, (struct graph_shape){n, c->in_channels, latent_h, latent_w});
@@ -114,7 +118,7 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
 {
     const struct vae_config *c = &model_view(m)->vae;
 
-    if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
+    if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;
     struct vae_tiling tiling = {.band_rows = options->band_rows};
     out->in =
@@ -131,7 +135,7 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
     int64_t scale = vae_scale(c);
     struct vae_tiling tiling = {.band_rows = options->band_rows};
 
-    if (!has_part(m, MODEL_VAE, err) || !begin(out, err))
+    if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;
     out->in = graph_input(
         out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});

@@ -21,19 +21,26 @@ struct network {
     double seconds; /* one run, modelled */
 };
 
+struct network_options {
+    enum graph_attention_mode attention;
+};
+
 struct network_vae_options {
+    enum graph_attention_mode attention;
     int band_rows; /* the VAE runs in bands of so many rows, to the same bits; 0: at once */
 };
 
 /* Makers.  The model and the backend are borrowed and must outlive the network.  On true the caller
  * owns *out and ends it with network_clear; a failure leaves nothing. */
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
-                          int clip_skip, struct error *err) MUST_CHECK;
+                          int clip_skip, const struct network_options *options,
+                          struct error *err) MUST_CHECK;
 /* SDXL's and its refiner's second encoder, with the bytes of its projection. */
 bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
-                            struct error *err) MUST_CHECK;
+                            const struct network_options *options, struct error *err) MUST_CHECK;
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
-                  int latent_h, int latent_w, struct error *err) MUST_CHECK;
+                  int latent_h, int latent_w, const struct network_options *options,
+                  struct error *err) MUST_CHECK;
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
                          int latent_h, int latent_w, const struct network_vae_options *options,
                          struct error *err) MUST_CHECK;

@@ -135,7 +135,8 @@ static bool add_levers(char *list, size_t room, const struct plan_size_ask *ask,
     static const enum memory_optimization lever[] = {MEMORY_VAE_TILING, MEMORY_MODEL_CPU_OFFLOAD,
                                                      MEMORY_SEQUENTIAL_CPU_OFFLOAD};
     static const char *const flag[] = {"--enable-vae-tiling auto", "--enable-cpu-offload auto",
-                                       "--enable-sequential-cpu-offload auto"};
+                                       "--enable-sequential-cpu-offload auto",
+                                       "--enable-memory-efficient-attention auto"};
 
     for (size_t i = 0; i < sizeof lever / sizeof lever[0]; i++) {
         struct plan_bounds without = *bounds;
@@ -218,6 +219,8 @@ static void take_levers(struct memory_choice *c, const struct gen_plan *plan)
         c->on[MEMORY_SEQUENTIAL_CPU_OFFLOAD] = true;
     if (l->vae != PLAN_VAE_WHOLE)
         c->on[MEMORY_VAE_TILING] = true;
+    if (l->attention == GRAPH_ATTENTION_SLICED)
+        c->on[MEMORY_ATTENTION_SLICING] = true;
     if (needs_offload(plan))
         c->on[MEMORY_MODEL_CPU_OFFLOAD] = true;
 }
