@@ -209,6 +209,8 @@ int graph_op_weights(const struct graph_op *op, int weights[2]);
 
 /* Multiplications and additions of one op, counted as two per multiply-add. */
 double graph_op_flops(const struct graph *g, int op);
+/* Numbers one op reads and writes in tensors; of windows and pictures, the rows it is about. */
+double graph_op_numbers(const struct graph *g, int op);
 const char *graph_op_name(enum graph_op_kind kind);
 
 /* Numbers in a tensor; fits int64_t for every shape that graph_* accepted. */

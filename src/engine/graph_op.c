@@ -134,6 +134,36 @@ double graph_op_flops(const struct graph *g, int op)
     return out;
 }
 
+static double count(const struct graph *g, int tensor)
+{
+    return (double)graph_shape_count(graph_tensor_view(g, tensor)->shape);
+}
+
+double graph_op_numbers(const struct graph *g, int op)
+{
+    const struct graph_op *o = graph_op_view(g, op);
+    int reads[GRAPH_MAX_READS];
+    int n = graph_op_reads(o, reads);
+    double sum = count(g, o->out);
+
+    for (int i = 0; i < n; i++)
+        sum += count(g, reads[i]);
+    if (o->kind != GRAPH_OP_CONV)
+        return sum;
+
+    /* Windows overlap what is read, and a picture is written in parts. */
+    const struct graph_conv *c = &o->u.conv;
+    const struct graph_tensor *x = graph_tensor_view(g, c->in.x);
+    const struct graph_tensor *out = graph_tensor_view(g, o->out);
+    double row = (double)(x->shape.n * x->shape.c * x->shape.w);
+    int64_t lo, hi, stored = x->shape.h;
+    for (int i = 0; i < GRAPH_MAX_WINDOWS - 1 && c->in.more[i]; i++)
+        stored += graph_tensor_view(g, c->in.more[i])->shape.h;
+    graph_op_conv_rows(c, x->full_h, &lo, &hi);
+    return sum - row * (double)(stored - (hi - lo)) -
+           count(g, o->out) * (1 - (double)c->out_rows / (double)out->shape.h);
+}
+
 const char *graph_op_name(enum graph_op_kind kind)
 {
     static const char *const name[GRAPH_OP_KINDS] = {"convolution", "group norm", "layer norm",

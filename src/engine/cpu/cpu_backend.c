@@ -67,14 +67,15 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
 {
     struct cpu_backend *cpu = self(b);
     const struct graph_op *o = graph_op_view(g, op);
-    int reads[GRAPH_MAX_READS];
+    double flops_share = 1, packed = 0;
 
-    *out = (struct backend_needs){.flops = graph_op_flops(g, op)};
-    int n = graph_op_reads(o, reads);
-    for (int i = 0; i < n; i++)
-        out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, reads[i])->shape);
-    out->bytes += 4.0 * (double)graph_shape_count(graph_tensor_view(g, o->out)->shape);
-    out->seconds = op_seconds(cpu, o->kind, out);
+    *out = (struct backend_needs){.flops = graph_op_flops(g, op),
+                                  .bytes = 4 * graph_op_numbers(g, op)};
+    if (o->kind == GRAPH_OP_CONV)
+        cpu_conv_cost(&flops_share, &packed, g, op);
+    out->bytes += packed;
+    const struct backend_needs done = {.flops = flops_share * out->flops, .bytes = out->bytes};
+    out->seconds = op_seconds(cpu, o->kind, &done);
     return ops[o->kind]->needs(&out->workspace_bytes, cpu->kernels, cpu_pool_threads(cpu->pool), g,
                                op, err);
 }

@@ -361,6 +361,20 @@ static bool needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_th
     return true;
 }
 
+void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, int op)
+{
+    const struct graph_op *o = graph_op_view(g, op);
+    const struct graph_weight *w = graph_weight_view(g, o->u.conv.weight);
+    double weights = 1;
+
+    for (int i = 0; i < w->n_dims; i++)
+        weights *= (double)w->dims[i];
+    /* Four results of four taps each stand for four of nine. */
+    *flops_share = cpu_conv_plan_is_doubled(g, op) ? 4.0 / 9 : 1;
+    bool is_window = o->u.conv.into || graph_tensor_view(g, o->out)->full_h > o->u.conv.out_rows;
+    *bytes = is_window ? 8 * weights : 0;
+}
+
 static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
                          const struct graph_source *in)
 {

@@ -281,18 +281,32 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
     return true;
 }
 
-bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,
-                        const struct graph *g, int op, struct error *err)
+/* From the whole picture's shapes. */
+static void choose_way(struct cpu_conv_plan *p)
 {
-    *p = (struct cpu_conv_plan){.k = k, .n_threads = n_threads};
-    take_shapes(p, g, op);
-
     double channels = p->channels[0] + p->channels[1];
     struct conv_region all = cpu_conv_plan_everything(p);
     double a_bytes = 4.0 * channels * (double)(conv_plan_phase(p, &all) * p->stride * p->stride);
     double b_bytes = 4.0 * channels * p->taps * p->weight_rows;
     p->share_a = a_bytes <= b_bytes;
     take_subs(p);
+}
+
+bool cpu_conv_plan_is_doubled(const struct graph *g, int op)
+{
+    struct cpu_conv_plan p = {0};
+    take_shapes(&p, g, op);
+    choose_way(&p);
+    return p.subs == 4;
+}
+
+bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,
+                        const struct graph *g, int op, struct error *err)
+{
+    *p = (struct cpu_conv_plan){.k = k, .n_threads = n_threads};
+    take_shapes(p, g, op);
+
+    choose_way(p);
 
     /* Block sizes must follow neither the threads nor the window: regions are measured as if there
      * were one thread for the whole picture. */

@@ -85,6 +85,9 @@ struct cpu_conv_plan {
 bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,
                         const struct graph *g, int op, struct error *err) MUST_CHECK;
 
+/* Whether the op's doubled picture is not made (subs). */
+bool cpu_conv_plan_is_doubled(const struct graph *g, int op);
+
 struct conv_block cpu_conv_plan_block(const struct cpu_conv_plan *p, int i);
 struct conv_region cpu_conv_plan_region(const struct cpu_conv_plan *p, int task);
 int cpu_conv_plan_n_regions(const struct cpu_conv_plan *p);

@@ -314,17 +314,26 @@ static void equals_a_plain_loop_on_every_instruction_set(void)
     }
 }
 
-/* The row's convolution behind a 1x1 one, so that its source can be cut: into windows of `cut` rows
- * each, computed `band` rows at a time into one picture.  0: everything whole. */
-static int build_cut(struct graph *g, const struct row *r, const struct fixture *f, int cut,
-                     int band, int inputs[5])
+/* Rows [y, y + n_rows) of x through a square 1x1 convolution; what it computes is a window. */
+static int cut_out(struct graph *g, int x, int weight, int y, int n_rows)
+{
+    const struct graph_shape shape = graph_tensor_view(g, x)->shape;
+    const struct graph_conv part = {.in.x = x,
+                                    .weight = weight,
+                                    .out_c = shape.c,
+                                    .kernel = 1,
+                                    .stride = 1,
+                                    .out_y = y,
+                                    .out_rows = n_rows};
+    return graph_conv(g, &part);
+}
+
+/* The row's convolution with its inputs, but without a source and a residual. */
+static struct graph_conv build_inputs(struct graph *g, const struct row *r, const struct fixture *f,
+                                      int inputs[5])
 {
     int all = r->c + r->c2;
-    struct graph_conv copy = {.out_c = r->c, .kernel = 1, .stride = 1};
-    struct graph_conv op = {.in = {.silu = r->silu,
-                                   .enlarge = r->enlarge,
-                                   .enlarge_h = r->enlarge_h,
-                                   .enlarge_w = r->enlarge_w},
+    struct graph_conv op = {.in = {0, 0, 0, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
                             .out_c = r->out_c,
                             .kernel = r->kernel,
                             .stride = r->stride,
@@ -334,8 +343,6 @@ static int build_cut(struct graph *g, const struct row *r, const struct fixture 
     op.weight = graph_weight(g, 4, (int64_t[]){f->weight_rows, all, r->kernel, r->kernel}, "w");
     if (r->bias)
         op.bias = graph_weight(g, 1, (int64_t[]){f->weight_rows}, "b");
-    copy.weight = graph_weight(g, 2, (int64_t[]){r->c, r->c}, "copy");
-
     inputs[0] = graph_input(g, (struct graph_shape){r->n, r->c, r->h, r->w});
     if (r->c2)
         inputs[1] = graph_input(g, (struct graph_shape){r->n, r->c2, r->h, r->w});
@@ -348,16 +355,23 @@ static int build_cut(struct graph *g, const struct row *r, const struct fixture 
     op.in.x2 = inputs[1];
     op.in.affine = inputs[2];
     op.channel_add = inputs[3];
+    return op;
+}
 
-    /* Joined sources stay whole. */
-    int windows[64], n_windows = 0, source_cut = cut && !r->c2 ? cut : r->h;
-    copy.in.x = inputs[0];
-    for (int y = 0; y < r->h && n_windows < 64; y += source_cut) {
-        copy.out_y = y;
-        copy.out_rows = r->h - y < source_cut ? r->h - y : source_cut;
-        windows[n_windows++] = graph_conv(g, &copy);
-    }
+/* The row's convolution behind a 1x1 one, so that its source can be cut: into windows of `cut` rows
+ * each, computed `band` rows at a time into one picture.  0: everything whole. */
+static int build_cut(struct graph *g, const struct row *r, const struct fixture *f, int cut,
+                     int band, int inputs[5])
+{
+    struct graph_conv op = build_inputs(g, r, f, inputs);
+    int copy = graph_weight(g, 2, (int64_t[]){r->c, r->c}, "copy");
+    int unit = r->residual ? graph_weight(g, 2, (int64_t[]){r->out_c, r->out_c}, "unit") : 0;
+    int windows[64], n_windows = 0, height = cut && !r->c2 ? cut : r->h; /* joined: whole */
     int picture = 0;
+
+    for (int y = 0; y < r->h && n_windows < 64; y += height)
+        windows[n_windows++] =
+            cut_out(g, inputs[0], copy, y, r->h - y < height ? r->h - y : height);
     if (cut)
         picture = graph_picture(g, (struct graph_shape){r->n, r->out_c, f->oh, f->ow});
     for (int y = 0; y < f->oh; y += cut ? band : f->oh) {
@@ -370,24 +384,10 @@ static int build_cut(struct graph *g, const struct row *r, const struct fixture 
         op.in.x = 0;
         memset(op.in.more, 0, sizeof op.in.more);
         for (int i = 0; i < n_windows; i++)
-            if (i * source_cut < hi && (i + 1) * source_cut > lo)
+            if (i * height < hi && (i + 1) * height > lo)
                 *(op.in.x ? to++ : &op.in.x) = windows[i];
-        if (r->residual && cut) {
-            /* Residuals of a window are windows: cut by a 1x1 convolution, too. */
-            struct graph_conv part = {.in.x = inputs[4],
-                                      .out_c = r->out_c,
-                                      .kernel = 1,
-                                      .stride = 1,
-                                      .out_y = y,
-                                      .out_rows = op.out_rows};
-            part.weight = graph_weight(g, 2, (int64_t[]){r->out_c, r->out_c}, "unit");
-            op.residual = graph_conv(g, &part);
-        } else if (r->residual) {
-            struct graph_conv part = {
-                .in.x = inputs[4], .out_c = r->out_c, .kernel = 1, .stride = 1};
-            part.weight = graph_weight(g, 2, (int64_t[]){r->out_c, r->out_c}, "unit");
-            op.residual = graph_conv(g, &part);
-        }
+        if (r->residual)
+            op.residual = cut_out(g, inputs[4], unit, y, (int)op.out_rows);
         int out = graph_conv(g, &op);
         picture = cut ? picture : out;
     }
@@ -409,13 +409,13 @@ static float *run_cut(const struct fixture *f, const char *isa, int n_threads, i
     float *result = calloc((size_t)(r->n * r->out_c * f->oh * f->ow), sizeof *result);
     float *square = new_numbers((size_t)(r->c * r->c));
     float *unit = calloc((size_t)(r->out_c * r->out_c), sizeof *unit);
-    struct weight_view views[512];
+    struct weight_view views[4];
     int n_weights = graph_n_weights(g);
 
-    CHECK(n_weights > 0 && n_weights <= 512 && result && square && unit);
+    CHECK(n_weights > 0 && n_weights <= 4 && result && square && unit);
     for (int i = 0; i < r->out_c; i++)
         unit[i * r->out_c + i] = 1;
-    for (int i = 0; i < n_weights && i < 512; i++) {
+    for (int i = 0; i < n_weights && i < 4; i++) {
         const char *name = graph_weight_view(g, i + 1)->name;
         views[i] = *name == 'w'   ? (struct weight_view){f->weight_bytes + 1, r->dtype, 0}
                    : *name == 'b' ? (struct weight_view){f->biases, DTYPE_F32, f->weight_rows}

@@ -27,6 +27,11 @@ struct cpu_op {
 };
 
 extern const struct cpu_op cpu_conv_op;       /* cpu_conv.c */
+
+/* What a convolution costs beside its multiplications: how many of graph_op_flops it really does,
+ * and bytes moved to bring its weights to panel form once more for every window. */
+void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, int op);
+
 extern const struct cpu_op cpu_attention_op;  /* cpu_attention.c */
 extern const struct cpu_op cpu_norm_group_op; /* cpu_norm.c */
 extern const struct cpu_op cpu_norm_sums_op;
