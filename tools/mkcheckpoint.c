@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { TABLE_BITS = 12, TABLE_SIZE = 1 << TABLE_BITS, PER_DRAW = 64 / TABLE_BITS };
 enum { BUFFER_BYTES = 1 << 20, MAX_TENSORS = 4096, FUSED = 3 };
@@ -37,6 +38,7 @@ struct job {
     struct model_info info;
     const char *out, *tokenizer;
     bool single_file;
+    bool holes; /* weights are zeros that take no room on the disk: for planning */
     enum dtype dtype;
     uint64_t seed;
     float normal[TABLE_SIZE]; /* quantiles of the normal distribution */
@@ -237,13 +239,25 @@ static bool write_header(struct job *job, FILE *f)
     return ok;
 }
 
+static bool write_holes(struct job *job, FILE *f)
+{
+    uint64_t bytes = 0;
+    off_t header = fflush(f) == 0 ? ftello(f) : -1;
+
+    for (int i = 0; i < job->n_tensors; i++)
+        bytes += (uint64_t)job->tensors[i].count * dtype_bytes(job->dtype);
+    return header >= 0 && ftruncate(fileno(f), header + (off_t)bytes) == 0;
+}
+
 static bool write_file(struct job *job, const char *path, struct error *err)
 {
     FILE *f = fopen(path, "wb");
     if (!f)
         return error_set_errno(err, errno, "cannot write") || error_prefix(err, "%s", path);
     bool ok = write_header(job, f);
-    for (int i = 0; ok && i < job->n_tensors; i++)
+    if (ok && job->holes)
+        ok = write_holes(job, f);
+    for (int i = 0; ok && !job->holes && i < job->n_tensors; i++)
         for (int k = 0; ok && k < job->tensors[i].n_names; k++)
             ok = write_values(job, f, &job->tensors[i], k);
     int saved = errno;
@@ -388,6 +402,8 @@ static bool read_arguments(struct job *job, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--single-file") == 0) {
             job->single_file = true;
+        } else if (strcmp(argv[i], "--holes") == 0) {
+            job->holes = true;
         } else if (argv[i][0] == '-') {
             if (i + 1 == argc || !read_option(job, argv[i], argv[i + 1]))
                 return false;
@@ -408,7 +424,7 @@ int main(int argc, char **argv)
     struct error err = {0};
 
     if (!read_arguments(&job, argc, argv)) {
-        fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny OUT [--single-file]\n"
+        fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny OUT [--single-file] [--holes]\n"
                         "       [--dtype f16|f32|bf16] [--seed N] [--tokenizer DIR]\n");
         return 2;
     }
