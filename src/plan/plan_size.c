@@ -165,7 +165,7 @@ static bool add_advice(char *list, size_t room, const struct plan_size_ask *ask,
         add(list, room, "--size-policy planned");
     if (ask->policy->budget_bytes && ask->policy->budget_bytes == bounds->limit_bytes) {
         snprintf(text, sizeof text, "--memory-budget %" PRIu64 "M",
-                 ((uint64_t)least_bytes + (1 << 20)) >> 20);
+                 ((uint64_t)least_bytes + (2 << 20)) >> 20);
         add(list, room, text);
     } else if (memory_policy_reserve_bytes(ask->policy, ask->machine) > 0) {
         snprintf(text, sizeof text, "a --memory-reserve below %.0fM",
@@ -225,7 +225,7 @@ static void take_levers(struct memory_choice *c, const struct gen_plan *plan)
         c->on[MEMORY_MODEL_CPU_OFFLOAD] = true;
 }
 
-bool plan_size_make(struct plan_size *out, const struct plan_size_ask *ask, struct error *err)
+static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct error *err)
 {
     const struct memory_size asked = {ask->request->width, ask->request->height};
     struct plan_size p = {.bounds = plan_size_bounds(ask), .request = *ask->request};
@@ -253,6 +253,17 @@ bool plan_size_make(struct plan_size *out, const struct plan_size_ask *ask, stru
     take_levers(&p.transcript.choice, &p.plan);
     *out = p;
     return true;
+}
+
+bool plan_size_make(struct plan_size *out, const struct plan_size_ask *ask, struct error *err)
+{
+    struct memory_policy policy = *ask->policy;
+    struct plan_size_ask own = *ask;
+
+    if (ask->size_policy)
+        policy.size_policy = *ask->size_policy;
+    own.policy = &policy;
+    return make(out, &own, err);
 }
 
 void plan_size_clear(struct plan_size *p)

@@ -12,6 +12,7 @@
 /* Everything is borrowed. */
 struct plan_size_ask {
     const struct memory_policy *policy;
+    const enum memory_size_policy *size_policy; /* the request's own; NULL: the policy's */
     const struct machine *machine;
     const struct gen_request *request; /* of the size that is asked for */
     const struct model *model;

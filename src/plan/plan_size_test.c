@@ -97,6 +97,23 @@ static void leaves_the_size_alone_without_the_table(struct scene *s)
     }
 }
 
+static void lets_the_request_choose_the_policy(struct scene *s)
+{
+    const enum memory_size_policy planned = MEMORY_SIZE_PLANNED, table = MEMORY_SIZE_TABLE;
+    struct plan_size p = {0};
+
+    reset(s, 1024, 1024);
+    s->machine.available_bytes = 9 * GIB;
+    s->ask.size_policy = &planned;
+    CHECK(makes(s, &p) && p.request.width == 1024);
+    plan_size_clear(&p);
+    s->policy.size_policy = MEMORY_SIZE_REFUSE;
+    s->ask.size_policy = &table;
+    CHECK(makes(s, &p) && p.request.width == 512);
+    plan_size_clear(&p);
+    s->ask.size_policy = NULL;
+}
+
 static void bounds_a_plan_by_what_is_free_and_by_the_budget(struct scene *s)
 {
     reset(s, 512, 512);
@@ -241,6 +258,7 @@ int main(void)
         return 1;
     takes_the_size_of_the_table(&s);
     leaves_the_size_alone_without_the_table(&s);
+    lets_the_request_choose_the_policy(&s);
     bounds_a_plan_by_what_is_free_and_by_the_budget(&s);
     fits_every_budget_down_to_the_least(&s);
     finds_the_largest_size_that_fits(&s);
