@@ -111,6 +111,9 @@ void memory_sweep_row_levers(char out[MEMORY_SWEEP_LEVERS_BYTES], const struct p
         add(out, MEMORY_SWEEP_LEVERS_BYTES, "stream-unet");
     if (l->stream_vae)
         add(out, MEMORY_SWEEP_LEVERS_BYTES, "stream-vae");
+    if (l->attention != GRAPH_ATTENTION_STREAMING)
+        add(out, MEMORY_SWEEP_LEVERS_BYTES,
+            l->attention == GRAPH_ATTENTION_SLICED ? "attention-sliced" : "attention-plain");
     if (l->guidance_in_turn)
         add(out, MEMORY_SWEEP_LEVERS_BYTES, "in-turn");
     if (l->vae != PLAN_VAE_WHOLE) {

@@ -10,6 +10,8 @@ const struct cli_command cli_flags_commands[] = {
     {"txt2img", CLI_TXT2IMG, NULL, false, "makes a picture from a prompt"},
     {"img2img", CLI_IMG2IMG, NULL, false, "makes a picture from a prompt and another picture"},
     {"plan", CLI_PLAN, NULL, false, "tells what a request will take, without running it"},
+    {"check-memory", CLI_CHECK_MEMORY, NULL, false,
+     "tests detection, settings and optimizations of memory on this machine"},
     {"inspect", CLI_INSPECT, "PATH", true,
      "tells what a model holds: a folder, a file, or a name in models_dir"},
     {"settings", CLI_SETTINGS, NULL, false, "lists the settings in effect and their origin"},

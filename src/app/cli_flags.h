@@ -19,6 +19,7 @@ enum cli_command_bit {
     CLI_VERSION = 32,
     CLI_HELP = 64,
     CLI_PLAN = 128,
+    CLI_CHECK_MEMORY = 256,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
 };

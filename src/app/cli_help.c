@@ -13,7 +13,7 @@ static void print_commands(FILE *to)
           "usage: diffusionapi COMMAND [--flag VALUE | --flag=VALUE] ...\n\ncommands:\n",
           to);
     for (const struct cli_command *c = cli_flags_commands; c->name; c++)
-        fprintf(to, "  %-9s %-8s %s\n", c->name, c->argument ? c->argument : "", c->help);
+        fprintf(to, "  %-12s %-8s %s\n", c->name, c->argument ? c->argument : "", c->help);
     fputs("\n`diffusionapi help COMMAND` lists the command's flags.  Exit status: 0 done, 2 bad "
           "input,\n130 interrupted, 1 anything else.\n",
           to);

@@ -1,5 +1,6 @@
 /* The program diffusionapi: reads the command line and turns errors into one sentence and a status.
  */
+#include "app/cli_check_memory.h"
 #include "app/cli_flags.h"
 #include "app/cli_generate.h"
 #include "app/cli_help.h"
@@ -37,6 +38,8 @@ static bool run_command(const struct cli_options *o, struct error *err)
         return cli_generate_run(o, stderr, err);
     case CLI_PLAN:
         return cli_plan_run(o, stdout, err);
+    case CLI_CHECK_MEMORY:
+        return cli_check_memory_run(o, stdout, err);
     case CLI_INSPECT:
         return cli_inspect_run(o, stdout, err);
     case CLI_SETTINGS:

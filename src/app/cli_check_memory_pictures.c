@@ -1,0 +1,290 @@
+/* Each optimization draws the picture of the plain path, and within its plan; nothing piles up. */
+#include "app/cli_check_memory.h"
+#include "memory/process_memory.h"
+
+#include <stdlib.h>
+
+enum {
+    /* A small model's plan is mostly the margin for code, stacks and small allocations. */
+    SLACK_BYTES = 2 << 20,
+    KEPT_BYTES = 2 << 20,           /* allowed to stay after a run */
+    REFUSAL_GROWTH_BYTES = 8 << 20, /* graphs and layouts; weights would be more */
+    LADDER_BYTES = 1 << 20,         /* between budgets */
+    TILED_SIDE = 256,               /* pixels */
+};
+
+struct drawn {
+    struct gen_result result;
+    struct plan_levers levers;
+};
+
+struct way {
+    const char *what;
+    enum memory_optimization optimization;
+    enum tri value;
+    int largest; /* difference of a pixel's channel that is allowed, of 255; 0: the same bits */
+};
+
+static const struct way ways[] = {
+    {"model CPU offload", MEMORY_MODEL_CPU_OFFLOAD, TRI_TRUE, 0},
+    {"sequential CPU offload", MEMORY_SEQUENTIAL_CPU_OFFLOAD, TRI_TRUE, 0},
+    {"VAE tiling, exact", MEMORY_VAE_TILING, TRI_TRUE, 0},
+    {"attention slicing", MEMORY_ATTENTION_SLICING, TRI_TRUE, 2},
+    {"whole attention (memory-efficient off)", MEMORY_EFFICIENT_ATTENTION, TRI_FALSE, 2},
+};
+
+/* Rounding where products are made in another order; two of 255 levels are not seen. */
+enum { BUDGET_LARGEST = 2 };
+static const double BLENDED_MEAN = 10;
+
+static struct plan_bounds plain_bounds(void)
+{
+    struct plan_bounds b = gen_plan_no_bounds(0);
+    b.optimization[MEMORY_MODEL_CPU_OFFLOAD] = TRI_FALSE;
+    return b;
+}
+
+static bool make_input(struct image *out, const struct gen_request *r, struct error *err)
+{
+    if (!image_init(out, r->width, r->height, err))
+        return false;
+    for (int y = 0; y < r->height; y++)
+        for (int x = 0; x < r->width; x++) {
+            uint8_t *px = out->px + 3 * ((size_t)y * (size_t)r->width + (size_t)x);
+            px[0] = (uint8_t)(255 * x / r->width);
+            px[1] = (uint8_t)(255 * y / r->height);
+            px[2] = 96;
+        }
+    return true;
+}
+
+/* Plans twice: the plan takes memory itself, and the second one starts from what that left. */
+static bool plan(struct gen_plan *out, struct cli_check *c, const struct gen_request *r,
+                 const struct plan_bounds *bounds, struct error *err)
+{
+    if (!pipeline_plan(out, c->pipeline, r, bounds, err))
+        return false;
+    gen_plan_clear(out);
+    return pipeline_plan(out, c->pipeline, r, bounds, err);
+}
+
+static bool draw(struct drawn *out, struct cli_check *c, const struct gen_request *r,
+                 const struct plan_bounds *bounds, struct error *err)
+{
+    struct gen_plan p = {0};
+    struct image input = {0};
+
+    *out = (struct drawn){0};
+    bool ok = (r->mode != GEN_IMG2IMG || make_input(&input, r, err)) &&
+              plan(&p, c, r, bounds, err) &&
+              pipeline_run(&out->result, c->pipeline, r, &p, r->mode == GEN_IMG2IMG ? &input : NULL,
+                           NULL, err);
+    out->levers = p.levers;
+    gen_plan_clear(&p);
+    image_clear(&input);
+    return ok;
+}
+
+struct difference {
+    int largest;
+    double mean;
+};
+
+static struct difference compare(const struct image *a, const struct image *b)
+{
+    struct difference d = {0};
+
+    for (size_t i = 0; i < image_bytes(a); i++) {
+        const int one = abs(a->px[i] - b->px[i]);
+        d.largest = one > d.largest ? one : d.largest;
+        d.mean += one;
+    }
+    d.mean /= (double)image_bytes(a);
+    return d;
+}
+
+static void tell_peak(struct cli_check *c, const char *mode, const char *what,
+                      const struct drawn *d, const struct drawn *plain)
+{
+    const double planned = (double)d->result.planned_peak_bytes;
+    const double measured = (double)d->result.measured_peak_bytes;
+    const double saved = (double)plain->result.measured_peak_bytes - measured;
+    char than_plain[60] = "";
+
+    if (measured <= 0) {
+        fprintf(c->to, "skipped %s, %s: the system does not tell the peak\n", mode, what);
+        return;
+    }
+    if (d != plain)
+        snprintf(than_plain, sizeof than_plain, "; %.2f MB %s than plain",
+                 (saved < 0 ? -saved : saved) / 1e6, saved < 0 ? "more" : "less");
+    const bool small = measured < 0.95 * planned;
+    cli_check_memory_tell(c, measured <= planned && (!small || planned - measured <= SLACK_BYTES),
+                          "the output of `diffusionapi plan --json`",
+                          "%s, %s: peak planned %.2f MB, measured %.2f MB (%+.1f %%)%s%s", mode,
+                          what, planned / 1e6, measured / 1e6, 100 * (measured / planned - 1),
+                          small ? ", within 2.1 MB: the model is small" : "", than_plain);
+}
+
+static void tell_way(struct cli_check *c, const char *mode, const struct way *w,
+                     const struct drawn *d, const struct drawn *plain)
+{
+    const struct difference diff = compare(&d->result.images[0], &plain->result.images[0]);
+
+    if (w->largest == 0)
+        cli_check_memory_tell(c, diff.largest == 0, "where the model comes from",
+                              "%s, %s: the plain picture, bit by bit", mode, w->what);
+    else
+        cli_check_memory_tell(c, diff.largest <= w->largest, "where the model comes from",
+                              "%s, %s: differs from the plain picture by at most %d of 255 "
+                              "(%d allowed)",
+                              mode, w->what, diff.largest, w->largest);
+    tell_peak(c, mode, w->what, d, plain);
+}
+
+static bool check_ways(struct cli_check *c, const struct gen_request *r, const struct drawn *plain,
+                       struct error *err)
+{
+    const char *mode = gen_request_mode_name(r->mode);
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        const struct way *w = &ways[i];
+        struct plan_bounds b = plain_bounds();
+        struct drawn d;
+        /* A network that is streamed does not stay. */
+        if (w->optimization == MEMORY_SEQUENTIAL_CPU_OFFLOAD)
+            b.optimization[MEMORY_MODEL_CPU_OFFLOAD] = TRI_TRUE;
+        b.optimization[w->optimization] = w->value;
+        b.on.on[w->optimization] = w->value == TRI_TRUE;
+        bool ok = draw(&d, c, r, &b, err);
+        if (ok)
+            tell_way(c, mode, w, &d, plain);
+        pipeline_result_clear(&d.result);
+        if (!ok)
+            return error_prefix(err, "%s, %s", mode, w->what);
+    }
+    return true;
+}
+
+static void tell_budget(struct cli_check *c, const struct gen_request *r, const struct drawn *d,
+                        const struct drawn *plain, size_t limit)
+{
+    const struct difference diff = compare(&d->result.images[0], &plain->result.images[0]);
+    const bool blended = d->levers.vae == PLAN_VAE_BLENDED;
+    char what[120];
+
+    snprintf(what, sizeof what, "budget of %.2f MB%s%s", (double)limit / 1e6,
+             d->levers.guidance_in_turn ? ", guidance in turn" : "",
+             blended ? ", VAE in blended tiles" : "");
+    cli_check_memory_tell(
+        c, blended ? diff.mean <= BLENDED_MEAN : diff.largest <= BUDGET_LARGEST,
+        "where the model comes from",
+        "%s, %s: differs from the plain picture by at most %d of 255, %.2f on average%s",
+        gen_request_mode_name(r->mode), what, diff.largest, diff.mean,
+        blended ? " (approximate by design)" : "");
+    tell_peak(c, gen_request_mode_name(r->mode), what, d, plain);
+}
+
+/* A bound that nothing fits. */
+static bool check_refusal(struct cli_check *c, const struct gen_request *r, struct error *err)
+{
+    struct plan_bounds b = gen_plan_no_bounds(0);
+    struct process_memory before = {0}, after = {0};
+    struct drawn d;
+    struct error why = {0};
+
+    b.limit_bytes = 1 << 20;
+    if (!process_memory_read(&before, err))
+        return false;
+    const bool drawn = draw(&d, c, r, &b, &why);
+    pipeline_result_clear(&d.result);
+    if (!process_memory_read(&after, err))
+        return false;
+    const int64_t grown = (int64_t)after.resident_bytes - (int64_t)before.resident_bytes;
+    cli_check_memory_tell(c, !drawn && why.code == ERROR_LIMIT && grown <= REFUSAL_GROWTH_BYTES,
+                          "the output of `diffusionapi plan --json`",
+                          "%s, budget of 1 MB: refused before any weight is read (%+.2f MB): %s",
+                          gen_request_mode_name(r->mode), (double)grown / 1e6,
+                          drawn ? "it was not refused" : why.text);
+    return true;
+}
+
+/* Budgets from half the plain peak downwards, each under the last plan, until nothing fits. */
+static bool check_budgets(struct cli_check *c, const struct gen_request *r,
+                          const struct drawn *plain, struct error *err)
+{
+    struct plan_bounds b = gen_plan_no_bounds(0);
+
+    b.limit_bytes = plain->result.planned_peak_bytes / 2;
+    for (int i = 0; i < 4; i++) {
+        struct drawn d;
+        struct error why = {0};
+        const bool ok = draw(&d, c, r, &b, &why);
+        if (ok) {
+            tell_budget(c, r, &d, plain, b.limit_bytes);
+            b.limit_bytes = d.result.planned_peak_bytes - LADDER_BYTES;
+        }
+        pipeline_result_clear(&d.result);
+        if (!ok && why.code != ERROR_LIMIT) {
+            *err = why;
+            return false;
+        }
+        if (!ok)
+            break;
+    }
+    return check_refusal(c, r, err);
+}
+
+/* Small pictures are not cut into tiles. */
+static bool check_larger(struct cli_check *c, enum gen_mode mode, struct error *err)
+{
+    struct gen_request r = cli_check_memory_request(c, mode);
+    const struct plan_bounds bounds = plain_bounds();
+    struct drawn plain;
+
+    r.width = r.height = r.width < TILED_SIDE ? TILED_SIDE : r.width;
+    bool ok = draw(&plain, c, &r, &bounds, err) && check_budgets(c, &r, &plain, err);
+    pipeline_result_clear(&plain.result);
+    return ok;
+}
+
+bool cli_check_memory_pictures(struct cli_check *c, enum gen_mode mode, struct error *err)
+{
+    const struct gen_request r = cli_check_memory_request(c, mode);
+    const struct plan_bounds bounds = plain_bounds();
+    struct drawn plain;
+
+    bool ok = draw(&plain, c, &r, &bounds, err);
+    if (ok) {
+        tell_peak(c, gen_request_mode_name(mode), "plain", &plain, &plain);
+        ok = check_ways(c, &r, &plain, err) && check_larger(c, mode, err);
+    }
+    pipeline_result_clear(&plain.result);
+    return ok;
+}
+
+bool cli_check_memory_cleanup(struct cli_check *c, struct error *err)
+{
+    uint64_t resident[4] = {0};
+    int64_t most = 0;
+    enum { RUNS = sizeof resident / sizeof resident[0] };
+
+    for (int i = 0; i < RUNS; i++) {
+        const struct gen_request r = cli_check_memory_request(c, i % 2 ? GEN_IMG2IMG : GEN_TXT2IMG);
+        const struct plan_bounds b = gen_plan_no_bounds(0);
+        struct process_memory now = {0};
+        struct drawn d;
+        bool ok = draw(&d, c, &r, &b, err);
+        pipeline_result_clear(&d.result);
+        if (!ok || !process_memory_read(&now, err))
+            return false;
+        resident[i] = now.resident_bytes;
+        const int64_t more = (int64_t)now.resident_bytes - (int64_t)resident[i ? 1 : 0];
+        most = i > 1 && more > most ? more : most;
+    }
+    cli_check_memory_tell(c, most <= KEPT_BYTES, "how many pictures were made before",
+                          "cleanup: %.2f MB resident after the second run, at most %.2f MB more "
+                          "after later ones (2.10 MB allowed)",
+                          (double)resident[1] / 1e6, (double)most / 1e6);
+    return true;
+}
