@@ -10,17 +10,17 @@ bool plan_size_is_sdxl(const struct model *m)
     return model_view(m)->family != MODEL_SD1;
 }
 
+/* A budget counts what the process holds already; what is available does not. */
 static size_t limit_of(const struct plan_size_ask *ask)
 {
-    struct memory_policy p = *ask->policy;
+    const uint64_t budget = ask->policy->budget_bytes;
     uint64_t limit;
 
-    p.budget_bytes = 0; /* a budget counts what the process holds already */
-    if (__builtin_add_overflow(ask->base_bytes, memory_policy_usable_bytes(&p, ask->machine),
-                               &limit))
+    if (__builtin_add_overflow(ask->base_bytes,
+                               memory_policy_usable_bytes(ask->policy, ask->machine), &limit))
         limit = UINT64_MAX;
-    if (ask->policy->budget_bytes && ask->policy->budget_bytes < limit)
-        limit = ask->policy->budget_bytes;
+    if (budget && budget < limit)
+        limit = budget;
     return limit < SIZE_MAX ? (size_t)limit : SIZE_MAX;
 }
 
