@@ -31,6 +31,11 @@ const char *gen_plan_phase_name(enum plan_phase phase)
     return name[phase];
 }
 
+/* How a VAE network was built, so that ways that differ in streaming alone share it. */
+struct built {
+    int band_rows, tile_w, tile_h;
+};
+
 /* Everything a choice looks at. */
 struct planner {
     struct gen_plan *plan;
@@ -38,6 +43,7 @@ struct planner {
     const struct model *model;
     struct backend *backend;
     const struct plan_bounds *bounds;
+    struct built encoder, decoder;
     size_t least_bytes; /* of the leanest way through the phase at hand */
     bool ends_early;    /* one phase that does not fit is enough to know */
     size_t worst_bytes; /* largest of them over the phases that do not fit; 0: all fit */
@@ -59,15 +65,15 @@ static const struct way denoise_ways[] = {
 };
 
 /* Exact before blended: another picture is the last resort.  Every band reads a streamed VAE's
- * weights again. */
+ * weights again, which costs about as much as half the band's height. */
 static const struct way vae_ways[] = {
     {.vae = PLAN_VAE_WHOLE},
     {.vae = PLAN_VAE_WHOLE, .stream = true},
     {.vae = PLAN_VAE_EXACT, .size = 64},
-    {.vae = PLAN_VAE_EXACT, .size = 32},
-    {.vae = PLAN_VAE_EXACT, .size = 16},
     {.vae = PLAN_VAE_EXACT, .size = 64, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 32},
     {.vae = PLAN_VAE_EXACT, .size = 32, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 16},
     {.vae = PLAN_VAE_EXACT, .size = 16, .stream = true},
     {.vae = PLAN_VAE_BLENDED, .size = 128},
     {.vae = PLAN_VAE_BLENDED, .size = 64},
@@ -312,9 +318,15 @@ static bool try_vae(struct planner *p, const struct way *w, enum plan_phase phas
 
     plan->tile_w = tile_side(plan->latent_w, w);
     plan->tile_h = tile_side(plan->latent_h, w);
-    network_clear(net);
-    if (!(encode ? network_vae_encoder : network_vae_decoder)(
-            net, p->model, p->backend, 1, plan->tile_h, plan->tile_w, &options, err))
+    const struct built now = {options.band_rows, plan->tile_w, plan->tile_h};
+    struct built *built = encode ? &p->encoder : &p->decoder;
+    bool same = net->graph && now.band_rows == built->band_rows && now.tile_w == built->tile_w &&
+                now.tile_h == built->tile_h;
+    if (!same)
+        network_clear(net);
+    *built = now;
+    if (!same && !(encode ? network_vae_encoder : network_vae_decoder)(
+                     net, p->model, p->backend, 1, plan->tile_h, plan->tile_w, &options, err))
         return false;
     double tiles = (double)plan->latent_w * plan->latent_h / plan->tile_w / plan->tile_h;
     double runs = tiles > 1 ? tiles * BLEND_OVERHEAD : 1;
