@@ -120,6 +120,12 @@ static void print_table(FILE *to, const struct run *run)
             1e3 * run->planning_seconds);
 }
 
+static bool is_at_limit(const struct run *run)
+{
+    const int step = MEMORY_FIT_MULTIPLE, side = (int)run->options->settings.max_side;
+    return run->largest.width > side - step || run->largest.height > side - step;
+}
+
 static void print_report(FILE *to, const struct run *run)
 {
     const struct gen_plan *p = &run->sized.plan;
@@ -132,8 +138,10 @@ static void print_report(FILE *to, const struct run *run)
     cli_memory_write_levers(levers, p);
     fprintf(to, "levers:       %s\n", levers);
     fprintf(to, "may be used:  %.1f MB\n", mb(p->limit_bytes));
-    fprintf(to, "largest size: %dx%d of this shape fits, the size table aside\n",
-            run->largest.width, run->largest.height);
+    if (run->largest.width > 0)
+        fprintf(to, "largest size: %dx%d of this shape fits, the size table aside%s\n",
+                run->largest.width, run->largest.height,
+                is_at_limit(run) ? " (max_side allows no larger)" : "");
 }
 
 bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
