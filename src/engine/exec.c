@@ -44,6 +44,17 @@ size_t exec_arena_bytes(const struct exec *e)
     return e->layout.arena_bytes;
 }
 
+size_t exec_first_run_bytes(const struct exec *e)
+{
+    size_t most = 0;
+
+    for (int op = 0; op < graph_n_ops(e->graph); op++) {
+        size_t bytes = e->layout.touched_bytes[op] + weights_streamed_bytes(e->weights, op);
+        most = bytes > most ? bytes : most;
+    }
+    return most > e->layout.arena_bytes ? most : e->layout.arena_bytes;
+}
+
 double exec_flops(const struct exec *e)
 {
     return e->layout.flops;

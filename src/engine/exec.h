@@ -23,6 +23,11 @@ bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struc
 void exec_free(struct exec *e);
 
 size_t exec_arena_bytes(const struct exec *e);
+/* Most bytes of arena and streamed weights together in the first run after a start: the arena fills
+ * as ops touch it, and the largest weights need not be there when it is full.  From the second run
+ * on it is full. */
+size_t exec_first_run_bytes(const struct exec *e);
+
 double exec_flops(const struct exec *e);
 double exec_seconds(const struct exec *e); /* modelled, of one run */
 

@@ -114,6 +114,30 @@ static void *new_array(size_t n, size_t item_bytes)
     return calloc(n ? n : 1, item_bytes);
 }
 
+/* Memory comes in the device's granules, each with the first block that touches it. */
+static bool set_touched(struct layout *l, const struct maker *m, int n_ops, struct error *err)
+{
+    const size_t granule = m->b->fn->arena_granule, n = l->arena_bytes / granule;
+    int *first = new_array(n, sizeof *first); /* op + 1; 0: never */
+
+    if (!first)
+        return error_set(err, ERROR_MEMORY, "no memory to lay out a network");
+    for (int i = 0; i < m->n_blocks; i++) {
+        const struct layout_block *block = &m->blocks[i];
+        size_t end = (block->offset + block->bytes + granule - 1) / granule;
+        for (size_t at = block->offset / granule; at < end; at++)
+            if (!first[at] || block->first < first[at] - 1)
+                first[at] = block->first + 1;
+    }
+    for (size_t at = 0; at < n; at++)
+        if (first[at] && first[at] <= n_ops)
+            l->touched_bytes[first[at] - 1] += granule;
+    for (int op = 1; op < n_ops; op++)
+        l->touched_bytes[op] += l->touched_bytes[op - 1];
+    free(first);
+    return true;
+}
+
 bool layout_make(struct layout *out, const struct graph *g, struct backend *b, struct error *err)
 {
     size_t n_tensors = (size_t)graph_n_tensors(g), n_ops = (size_t)graph_n_ops(g);
@@ -126,7 +150,9 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
     m.work_block = new_array(n_ops, sizeof *m.work_block);
     l.tensor_offset = new_array(n_tensors + 1, sizeof *l.tensor_offset);
     l.workspace_offset = new_array(n_ops, sizeof *l.workspace_offset);
-    if (!m.blocks || !m.block_of || !m.work_block || !l.tensor_offset || !l.workspace_offset) {
+    l.touched_bytes = new_array(n_ops, sizeof *l.touched_bytes);
+    if (!m.blocks || !m.block_of || !m.work_block || !l.tensor_offset || !l.workspace_offset ||
+        !l.touched_bytes) {
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
         goto done;
     }
@@ -140,6 +166,8 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
     for (size_t op = 0; op < n_ops; op++)
         l.workspace_offset[op] = m.work_block[op] < 0 ? 0 : m.blocks[m.work_block[op]].offset;
+    if (!set_touched(&l, &m, (int)n_ops, err))
+        goto done;
 
     *out = l;
     l = (struct layout){0};
@@ -157,5 +185,6 @@ void layout_clear(struct layout *l)
 {
     free(l->tensor_offset);
     free(l->workspace_offset);
+    free(l->touched_bytes);
     *l = (struct layout){0};
 }

@@ -11,6 +11,7 @@
 struct layout {
     size_t *tensor_offset;    /* by tensor number; owned */
     size_t *workspace_offset; /* by op; owned */
+    size_t *touched_bytes;    /* by op; owned: of the arena, by the end of the op in a first run */
     size_t arena_bytes;
     double flops;
     double seconds; /* modelled time of one run */

@@ -143,6 +143,32 @@ static void refuses_sums_that_wrap_around(struct backend *b)
     graph_free(g);
 }
 
+/* Granules of one tensor: input and first result, then a third place, then the first one's again.
+ */
+static void tells_how_much_is_touched_by_when(struct backend *b)
+{
+    struct backend_functions fn = *b->fn;
+    struct backend plain = {.fn = &fn};
+    struct graph *g = graph_new();
+    struct layout l = {0};
+    struct error err = {0};
+    int x = graph_input(g, shape);
+
+    fn.op_needs = no_workspace;
+    fn.arena_granule = SHAPE_BYTES;
+    for (int i = 0; i < 4; i++)
+        x = conv(g, x, 0);
+    graph_output(g, x);
+    CHECK(layout_make(&l, g, &plain, &err) && l.arena_bytes == 3 * SHAPE_BYTES);
+    if (l.touched_bytes) {
+        CHECK(l.touched_bytes[0] == 2 * SHAPE_BYTES);
+        for (int op = 1; op < 4; op++)
+            CHECK(l.touched_bytes[op] == 3 * SHAPE_BYTES);
+    }
+    layout_clear(&l);
+    graph_free(g);
+}
+
 static void passes_on_a_graphs_failure(struct backend *b)
 {
     struct graph *g = graph_new();
@@ -163,6 +189,7 @@ int main(void)
     writes_an_activation_in_place(&d.base);
     wastes_nothing_on_a_chain(&d.base);
     refuses_sums_that_wrap_around(&d.base);
+    tells_how_much_is_touched_by_when(&d.base);
     passes_on_a_graphs_failure(&d.base);
     return TEST_END();
 }

@@ -106,6 +106,11 @@ size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy 
                                                    : weights_resident_bytes(w);
 }
 
+size_t weights_streamed_bytes(const struct weights *w, int op)
+{
+    return w->stream ? weights_stream_op_bytes(w->stream, op) : 0;
+}
+
 void weights_set_policy(struct weights *w, enum weights_policy policy)
 {
     if (policy != w->policy)

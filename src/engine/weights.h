@@ -45,6 +45,9 @@ enum weights_policy {
  * ask.  Of a token table, the pages that its rows can touch count while it is streamed. */
 size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy);
 
+/* The same while an op runs, when weights are streamed; 0 for weights that are not mapped. */
+size_t weights_streamed_bytes(const struct weights *w, int op);
+
 /* Between runs only.  Changes no result.  Held at first; weights that are not mapped stay so. */
 void weights_set_policy(struct weights *w, enum weights_policy policy);
 

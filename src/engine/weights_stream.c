@@ -14,7 +14,8 @@ struct stream_op {
     int table;      /* read by rows, never brought as a whole; 0: none */
     int64_t rows;   /* most rows read of it */
     size_t bytes;
-    int ahead_end; /* while it runs, ops before this one are brought */
+    size_t used_bytes; /* in memory while it runs, those ahead included */
+    int ahead_end;     /* while it runs, ops before this one are brought */
 };
 
 struct weights_stream {
@@ -83,12 +84,13 @@ static size_t rehearse(struct weights_stream *s)
     int end = 0;
 
     for (int op = 0; op < s->n_ops; op++) {
-        const struct stream_op *o = &s->ops[op];
+        struct stream_op *o = &s->ops[op];
         for (; end < o->ahead_end; end++)
             use(s, end);
         size_t bytes = weights_pages_used_bytes(s->pages);
         if (o->table)
             bytes += weights_pages_row_bytes(s->pages, o->table, o->rows);
+        o->used_bytes = bytes;
         peak = bytes > peak ? bytes : peak;
         unuse(s, op);
     }
@@ -147,6 +149,12 @@ void weights_stream_free(struct weights_stream *s)
 size_t weights_stream_peak_bytes(const struct weights_stream *s)
 {
     return s->peak_bytes;
+}
+
+size_t weights_stream_op_bytes(const struct weights_stream *s, int op)
+{
+    ASSERT(op >= 0 && op < s->n_ops);
+    return s->ops[op].used_bytes;
 }
 
 static void bring(const struct weights_stream *s, int op)

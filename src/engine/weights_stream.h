@@ -17,6 +17,9 @@ void weights_stream_free(struct weights_stream *s);
 /* Most bytes of weights in memory at a time. */
 size_t weights_stream_peak_bytes(const struct weights_stream *s);
 
+/* While an op runs. */
+size_t weights_stream_op_bytes(const struct weights_stream *s, int op);
+
 void weights_stream_acquire(struct weights_stream *s, int op);
 void weights_stream_release(struct weights_stream *s, int op);
 

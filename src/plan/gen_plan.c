@@ -131,6 +131,17 @@ size_t gen_plan_phase_bytes(const struct gen_plan *p, enum plan_phase phase)
     return p->phase[phase].used ? bytes_above(p->base_bytes, &p->phase[phase]) : 0;
 }
 
+/* Beside the whole arena.  A single run's largest weights may come before the arena is full. */
+static size_t streamed_bytes(const struct network *n, double runs)
+{
+    size_t bytes = weights_peak_resident_bytes(n->weights, WEIGHTS_STREAMED);
+    size_t first = exec_first_run_bytes(n->exec);
+
+    if (runs > 1 || first >= bytes + n->arena_bytes)
+        return bytes;
+    return first - n->arena_bytes;
+}
+
 static struct plan_phase_need need_of(const struct network *n, bool stream, size_t host_bytes,
                                       double runs)
 {
@@ -139,8 +150,7 @@ static struct plan_phase_need need_of(const struct network *n, bool stream, size
     weights_set_policy(n->weights, policy);
     return (struct plan_phase_need){
         .used = true,
-        .weights_bytes =
-            stream ? weights_peak_resident_bytes(n->weights, policy) : n->resident_bytes,
+        .weights_bytes = stream ? streamed_bytes(n, runs) : n->resident_bytes,
         .arena_bytes = n->arena_bytes,
         .host_bytes = host_bytes,
         .flops = runs * n->flops,
