@@ -4,8 +4,7 @@
 #include <stdlib.h>
 
 enum {
-    SHORTEST_LIFE_OPS = 10, /* what lives no longer may be kept apart from the rest */
-    LONGEST_LIFE_OPS = 40,
+    SHORT_LIFE_OPS = 20, /* what lives no longer may be kept apart from the rest */
     TRIES = 5,
     MOST_BY_SIZE = 1 << 11 /* placing the largest first takes quadratic time */
 };
@@ -90,7 +89,8 @@ static size_t find_gap(const struct placing *p, const struct layout_block *block
     return best != SIZE_MAX ? best : at;
 }
 
-/* The highest place below `top` that holds the block; where there is none, the lowest above. */
+/* The highest place below `top` that holds the block; where there is none, the lowest above. Placed
+ * blocks may overlap where they never meet, so each is held against the place itself. */
 static size_t find_high(const struct placing *p, const struct layout_block *block, size_t top)
 {
     size_t end = top, at = 0;
@@ -101,9 +101,8 @@ static size_t find_high(const struct placing *p, const struct layout_block *bloc
         if (other->last < block->first || other->first > block->last)
             continue;
         at = other_end > at ? other_end : at;
-        if (other_end <= end && end - other_end >= block->bytes)
-            return end - block->bytes;
-        end = other->offset < end ? other->offset : end;
+        if (other->offset < end && (end < block->bytes || other_end > end - block->bytes))
+            end = other->offset;
     }
     if (end >= block->bytes)
         return end - block->bytes;
@@ -150,37 +149,48 @@ static bool is_answer(const struct placing *p, const struct layout_block *block)
     return block->last == p->last && block->first > 0;
 }
 
+static void forget_dead(struct placing *p, int now)
+{
+    int alive = 0;
+    for (int k = 0; k < p->n_placed; k++)
+        if (p->blocks[p->placed[k]].last >= now)
+            p->placed[alive++] = p->placed[k];
+    p->n_placed = alive;
+}
+
 /* Oldest first: only what is alive needs to be looked at.  Where short lives go above, the answer
  * has its place there, too, from the start, so that nothing that it meets settles in it. */
 static void oldest_first(struct placing *p, int short_life, size_t top)
 {
+    int now = 0;
+
     p->n_placed = 0;
     for (int i = 0; i < p->n && short_life; i++)
         if (is_answer(p, &p->blocks[p->order[i]]))
             put(p, p->order[i], find_high(p, &p->blocks[p->order[i]], top));
     for (int i = 0; i < p->n; i++) {
         const struct layout_block *block = &p->blocks[p->order[i]];
-        int alive = 0;
         if (short_life && is_answer(p, block))
             continue;
-        for (int k = 0; k < p->n_placed; k++)
-            if (p->blocks[p->placed[k]].last >= block->first)
-                p->placed[alive++] = p->placed[k];
-        p->n_placed = alive;
+        if (block->first > now)
+            forget_dead(p, block->first);
+        now = block->first;
         bool is_short = block->last - block->first < short_life;
         put(p, p->order[i], is_short ? find_high(p, block, top) : find_gap(p, block));
+        if (block->offset + block->bytes >= p->arena)
+            return; /* no better than what there is */
     }
     keep_if_best(p);
 }
 
 /* Halves the distance between what fails and what does, as far as it is worth the time. */
-static void search_top(struct placing *p, int short_life, size_t least)
+static void search_top(struct placing *p, size_t least, size_t good)
 {
     size_t low = least;
 
-    for (int i = 0; i < TRIES && p->arena > least + least / 256; i++) {
+    for (int i = 0; i < TRIES && p->arena > good; i++) {
         const size_t top = i ? (low + (p->arena - low) / 2) / 64 * 64 : least / 64 * 64;
-        oldest_first(p, short_life, top);
+        oldest_first(p, SHORT_LIFE_OPS, top);
         if (p->arena > top)
             low = top;
     }
@@ -204,8 +214,7 @@ static bool try_orders(struct placing *p, struct error *err)
     if (p->arena > least && p->n <= MOST_BY_SIZE)
         largest_first(p);
     sort(p, is_older);
-    for (int life = SHORTEST_LIFE_OPS; life <= LONGEST_LIFE_OPS && p->arena > good; life *= 4)
-        search_top(p, life, least);
+    search_top(p, least, good);
     for (int i = 0; i < p->n; i++)
         p->blocks[i].offset = p->best[i];
     return true;
