@@ -1,5 +1,6 @@
 /* The autoencoder in bands: the same bits as whole, in less memory. */
 #include "engine/cpu/cpu_kernels.h"
+#include "engine/engine_testing.h"
 #include "nn/nn_test_configs.h"
 #include "nn/nn_test_run.h"
 #include "nn/vae.h"
@@ -187,6 +188,7 @@ static void takes_the_memory_of_the_largest_hidden_state(void)
                     row[i].encode ? "encode" : "decode", row[i].side_px, row[i].band_rows,
                     (double)l.arena_bytes / 1e6, l.flops / 1e12);
         CHECK(fits);
+        CHECK(engine_testing_layout_is_sound(&l, g, b));
         layout_clear(&l);
         if (b)
             b->fn->close(b);
