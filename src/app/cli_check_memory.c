@@ -79,7 +79,8 @@ bool cli_check_memory_run(const struct cli_options *o, FILE *to, struct error *e
         tell_head(&c);
     ok = ok && cli_check_memory_machine(&c, err) && cli_check_memory_settings(&c, err) &&
          cli_check_memory_pictures(&c, GEN_TXT2IMG, err) &&
-         cli_check_memory_pictures(&c, GEN_IMG2IMG, err) && cli_check_memory_cleanup(&c, err);
+         cli_check_memory_pictures(&c, GEN_IMG2IMG, err) &&
+         cli_check_memory_pictures_cleanup(&c, err);
     if (ok) {
         fprintf(to, "\n%d checks: %d ok, %d failed\n", c.n_ok + c.n_failed, c.n_ok, c.n_failed);
         if (c.n_failed)

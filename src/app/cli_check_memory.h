@@ -32,7 +32,7 @@ bool cli_check_memory_machine(struct cli_check *c, struct error *err) MUST_CHECK
 bool cli_check_memory_settings(struct cli_check *c, struct error *err) MUST_CHECK;
 bool cli_check_memory_pictures(struct cli_check *c, enum gen_mode mode,
                                struct error *err) MUST_CHECK;
-bool cli_check_memory_cleanup(struct cli_check *c, struct error *err) MUST_CHECK;
+bool cli_check_memory_pictures_cleanup(struct cli_check *c, struct error *err) MUST_CHECK;
 
 /* The request that the checks draw: the model's own size, two steps. */
 struct gen_request cli_check_memory_request(const struct cli_check *c, enum gen_mode mode);

@@ -263,7 +263,7 @@ bool cli_check_memory_pictures(struct cli_check *c, enum gen_mode mode, struct e
     return ok;
 }
 
-bool cli_check_memory_cleanup(struct cli_check *c, struct error *err)
+bool cli_check_memory_pictures_cleanup(struct cli_check *c, struct error *err)
 {
     uint64_t resident[4] = {0};
     int64_t most = 0;

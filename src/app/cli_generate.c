@@ -127,8 +127,10 @@ static bool compute(struct run *run, struct error *err)
     int skip = r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
 
     cli_progress_init(&progress, run->to, r->steps - skip);
-    const struct watch watch = {
-        .ctx = &progress, .progress = cli_progress_report, .cancelled = cli_interrupt_asked};
+    const struct watch watch = {.ctx = &progress,
+                                .progress = cli_progress_report,
+                                .cancelled = cli_interrupt_asked,
+                                .pressed = cli_memory_is_pressed};
     bool ok = pipeline_run(&run->result, run->pipeline, r, &run->sized.plan,
                            r->mode == GEN_IMG2IMG ? &run->input : NULL, &watch, err);
     cli_progress_end(&progress);

@@ -101,3 +101,13 @@ void cli_memory_tell(const struct plan_size *p, const struct log *log)
                       mb(gen_plan_phase_bytes(plan, (enum plan_phase)i)));
     log_plain(log, "Levers: %s", levers);
 }
+
+bool cli_memory_is_pressed(void *ctx)
+{
+    const struct machine_source source = machine_this_system();
+    struct machine now;
+    struct error err = {0};
+
+    (void)ctx;
+    return machine_detect(&now, &source, &err) && now.pressure == MACHINE_CRITICAL;
+}

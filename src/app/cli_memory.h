@@ -23,4 +23,7 @@ enum { CLI_MEMORY_LEVERS_BYTES = 400 };
 /* "UNet weights streamed, VAE in exact bands of 32 rows"; "none". */
 void cli_memory_write_levers(char out[CLI_MEMORY_LEVERS_BYTES], const struct gen_plan *plan);
 
+/* A watch's `pressed`: the system says that memory is critically short now. */
+bool cli_memory_is_pressed(void *ctx);
+
 #endif

@@ -59,6 +59,19 @@ static bool ask(struct denoiser *d, struct error *err)
     return true;
 }
 
+/* Under pressure the plan changes to one that needs less and draws the same picture. */
+static void relieve(const struct stage *s)
+{
+    struct gen_plan *plan = s->plan;
+
+    if (plan->levers.stream || !plan->may_stream || !s->watch || !s->watch->pressed ||
+        !s->watch->pressed(s->watch->ctx))
+        return;
+    weights_set_policy(plan->unet.weights, WEIGHTS_STREAMED);
+    plan->levers.stream = true;
+    s->result->relieved = true;
+}
+
 static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
 {
     struct denoiser *d = ctx;
@@ -75,6 +88,7 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
         memcpy(d->in + n, d->in, n * sizeof *d->in);
     exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
     write_timestep(d, (float)schedule_timestep(d->train, sigma));
+    relieve(d->stage);
     if (!ask(d, err))
         return false;
 

@@ -18,6 +18,10 @@ struct watch {
     void (*progress)(void *ctx, enum plan_phase phase, double done, double total);
     /* Asked between operations; true stops the run with ERROR_CANCELLED. */
     bool (*cancelled)(void *ctx);
+    /* Asked between the UNet's calls; true when the system is short of memory: weights that are
+     * held are streamed from then on, which gives their memory back and changes no bit of the
+     * picture. */
+    bool (*pressed)(void *ctx);
 };
 
 struct gen_result {
@@ -25,7 +29,8 @@ struct gen_result {
     int n_images;
     double seconds[PLAN_PHASES];
     double total_seconds;
-    int steps; /* really run */
+    int steps;     /* really run */
+    bool relieved; /* pressure made the run stream what its plan held */
     size_t planned_peak_bytes;
     size_t measured_peak_bytes; /* 0 where the system does not say */
 };

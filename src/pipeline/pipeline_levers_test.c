@@ -191,6 +191,47 @@ static void draws_nearly_the_same_in_tiles(struct backend *b)
     pipeline_result_clear(&other);
 }
 
+static bool pressed_from_the_second_call(void *ctx)
+{
+    int *asked = ctx;
+    return ++*asked > 1;
+}
+
+/* The plan holds the weights; pressure in the middle of the run makes it stream them. */
+static void streams_under_pressure_and_draws_the_same_bits(struct backend *b)
+{
+    const struct gen_request r = request_of(GEN_TXT2IMG);
+    const struct lever plain = {.name = "plain"};
+    struct gen_result first, other = {0};
+    struct gen_plan plan = {0};
+    struct pipeline *p = NULL;
+    struct error err = {0};
+    int asked = 0;
+    const struct watch watch = {.ctx = &asked, .pressed = pressed_from_the_second_call};
+
+    if (!draw(&first, &plan, b, &r, &plain, NULL))
+        return;
+    CHECK(!first.relieved);
+    bool ok = pipeline_open(&p, "assets/demo-model", NULL, b, &err) &&
+              pipeline_plan(&plan, p, &r, NULL, &err) && !plan.levers.stream &&
+              pipeline_run(&other, p, &r, &plan, NULL, &watch, &err);
+    CHECK(ok && other.relieved && plan.levers.stream && asked == 2);
+    CHECK(ok && apart(&first.images[0], &other.images[0]) == 0);
+    CHECK(other.measured_peak_bytes <= other.planned_peak_bytes || SANITIZED);
+
+    gen_plan_clear(&plan);
+    pipeline_result_clear(&other);
+    asked = 0;
+    ok = pipeline_plan(&plan, p, &r, NULL, &err);
+    plan.may_stream = false; /* as when sequential offload is forbidden */
+    ok = ok && pipeline_run(&other, p, &r, &plan, NULL, &watch, &err);
+    CHECK(ok && !other.relieved);
+    gen_plan_clear(&plan);
+    pipeline_result_clear(&other);
+    pipeline_result_clear(&first);
+    pipeline_close(p);
+}
+
 int main(void)
 {
     struct backend *b = NULL;
@@ -209,6 +250,7 @@ int main(void)
         draws_the_same_picture_under_every_lever(b, GEN_IMG2IMG, &input.images[0]);
     pipeline_result_clear(&input);
     draws_nearly_the_same_in_tiles(b);
+    streams_under_pressure_and_draws_the_same_bits(b);
     b->fn->close(b);
     return TEST_END();
 }

@@ -454,6 +454,7 @@ static bool make(struct planner *p, struct error *err)
     plan->base_bytes = p->bounds->base_bytes;
     plan->limit_bytes = p->bounds->limit_bytes;
     plan->levers.offload = !is_forbidden(p, MEMORY_MODEL_CPU_OFFLOAD);
+    plan->may_stream = !is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
     plan->levers.attention = attention_of(p);
     p->worst_bytes = 0;
     /* The VAE comes last: it has the most ways. */

@@ -57,6 +57,7 @@ struct plan_phase_need {
 
 struct gen_plan {
     struct plan_levers levers;
+    bool may_stream; /* a run under pressure may stream what it holds */
     int latent_w, latent_h;
     int tile_w, tile_h; /* of the VAE; the latent's own unless it works on tiles */
     int batch;          /* pictures */

@@ -333,7 +333,10 @@ static struct graph_conv build_inputs(struct graph *g, const struct row *r, cons
                                       int inputs[5])
 {
     int all = r->c + r->c2;
-    struct graph_conv op = {.in = {0, 0, 0, r->silu, r->enlarge, r->enlarge_h, r->enlarge_w},
+    struct graph_conv op = {.in = {.silu = r->silu,
+                                   .enlarge = r->enlarge,
+                                   .enlarge_h = r->enlarge_h,
+                                   .enlarge_w = r->enlarge_w},
                             .out_c = r->out_c,
                             .kernel = r->kernel,
                             .stride = r->stride,

@@ -26,7 +26,7 @@ struct cpu_op {
     void (*run)(const struct cpu_context *ctx, int op);
 };
 
-extern const struct cpu_op cpu_conv_op;       /* cpu_conv.c */
+extern const struct cpu_op cpu_conv_op; /* cpu_conv.c */
 
 /* What a convolution costs beside its multiplications: how many of graph_op_flops it really does,
  * and bytes moved to bring its weights to panel form once more for every window. */
