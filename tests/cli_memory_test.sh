@@ -220,7 +220,11 @@ prints_plans() {
 demo=$(realpath assets/demo-model)
 tells_what_it_found_and_did
 makes_pictures_as_small_as_the_table_says
-keeps_to_a_budget
+if [ -z "${SANITIZED:-}" ]; then
+    keeps_to_a_budget
+else
+    echo "left out: budgets; resident sizes under a sanitizer are not the program's"
+fi
 takes_settings_from_everywhere
 runs_on_the_device_it_was_built_for
 prints_plans
