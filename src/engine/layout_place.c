@@ -12,8 +12,8 @@ enum {
 struct placing {
     struct layout_block *blocks;
     int n;
-    int *order, *other; /* n numbers of blocks each */
-    int *placed;        /* by rising offset */
+    int *order, *other;          /* n numbers of blocks each */
+    struct layout_block *placed; /* copies by rising offset, close together for the search */
     int n_placed;
     int last;     /* op to which the longest life lasts */
     size_t *best; /* offsets of the smallest arena so far */
@@ -75,7 +75,7 @@ static size_t find_gap(const struct placing *p, const struct layout_block *block
     size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
 
     for (int k = 0; k < p->n_placed; k++) {
-        const struct layout_block *other = &p->blocks[p->placed[k]];
+        const struct layout_block *other = &p->placed[k];
         if (other->last < block->first || other->first > block->last)
             continue;
         if (other->offset >= at && other->offset - at >= block->bytes &&
@@ -96,7 +96,7 @@ static size_t find_high(const struct placing *p, const struct layout_block *bloc
     size_t end = top, at = 0;
 
     for (int k = p->n_placed - 1; k >= 0; k--) {
-        const struct layout_block *other = &p->blocks[p->placed[k]];
+        const struct layout_block *other = &p->placed[k];
         const size_t other_end = other->offset + other->bytes;
         if (other->last < block->first || other->first > block->last)
             continue;
@@ -113,11 +113,11 @@ static void put(struct placing *p, int block, size_t offset)
 {
     int k = p->n_placed++;
     p->blocks[block].offset = offset;
-    while (k > 0 && p->blocks[p->placed[k - 1]].offset > offset) {
+    while (k > 0 && p->placed[k - 1].offset > offset) {
         p->placed[k] = p->placed[k - 1];
         k--;
     }
-    p->placed[k] = block;
+    p->placed[k] = p->blocks[block];
 }
 
 static void keep_if_best(struct placing *p)
@@ -153,7 +153,7 @@ static void forget_dead(struct placing *p, int now)
 {
     int alive = 0;
     for (int k = 0; k < p->n_placed; k++)
-        if (p->blocks[p->placed[k]].last >= now)
+        if (p->placed[k].last >= now)
             p->placed[alive++] = p->placed[k];
     p->n_placed = alive;
 }
@@ -211,9 +211,10 @@ static bool try_orders(struct placing *p, struct error *err)
     const size_t good = least + least / 256;
     sort(p, is_older);
     oldest_first(p, 0, 0);
-    if (p->arena > least && p->n <= MOST_BY_SIZE)
+    if (p->arena > good && p->n <= MOST_BY_SIZE) {
         largest_first(p);
-    sort(p, is_older);
+        sort(p, is_older);
+    }
     search_top(p, least, good);
     for (int i = 0; i < p->n; i++)
         p->blocks[i].offset = p->best[i];
