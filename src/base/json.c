@@ -37,6 +37,19 @@ static bool check_nesting(const char *name, const char *text, size_t n, struct e
     return true;
 }
 
+/* Says which key stands twice: it ends where the parser stopped. */
+static bool reject_duplicate(const char *name, const char *bytes, const json_error_t *problem,
+                             struct error *err)
+{
+    size_t end = problem->position > 0 ? (size_t)problem->position - 1 : 0, begin = end;
+
+    while (begin > 0 && (bytes[begin - 1] != '"' || (begin > 1 && bytes[begin - 2] == '\\')))
+        begin--;
+    size_t len = end - begin < 200 ? end - begin : 200;
+    return error_set(err, ERROR_CORRUPT, "%s:%d:%d: duplicate object key '%.*s'", name,
+                     problem->line, problem->column, (int)len, bytes + begin);
+}
+
 bool json_read_bytes(struct json *out, const char *name, const void *bytes, size_t n_bytes,
                      size_t max_bytes, struct error *err)
 {
@@ -51,6 +64,9 @@ bool json_read_bytes(struct json *out, const char *name, const void *bytes, size
 
     json_error_t problem;
     json_t *root = json_loadb(bytes, n_bytes, JSON_REJECT_DUPLICATES, &problem);
+    if (!root && json_error_code(&problem) == json_error_duplicate_key &&
+        (size_t)problem.position <= n_bytes)
+        return reject_duplicate(name, bytes, &problem, err);
     if (!root)
         return json_error_code(&problem) == json_error_out_of_memory
                    ? error_set(err, ERROR_MEMORY, "%s: no memory for its JSON", name)

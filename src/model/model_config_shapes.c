@@ -3,6 +3,8 @@
 #include "model/model_config_check.h"
 #include "model/tensor_names.h"
 
+#include <stdio.h>
+
 enum { HEAD_WIDTH = 64, SD1_HEADS = 8, SMALL_CLIP_WIDTH = 512, SMALL_CLIP_HEADS = 4 };
 
 /* Dimension d of the tensor, which must have n_dims and be within the limit of widths. */
@@ -21,13 +23,26 @@ static bool want_dim(int *out, const struct model_index *x, enum model_part part
     return true;
 }
 
-/* How many tensors in a row there are; fmt has one %d, the number counted. */
-#define COUNT(out, limit, ...)                                                                     \
+/* How many parts in a row there are.  Each of the two formats has a last %d, the number counted,
+ * and names a tensor of the part (i_ among the arguments); one is enough, so that a part that lacks
+ * the other is still counted and the missing tensor is what the error names. */
+#define COUNT(out, limit, part, one, other, ...)                                                   \
     do {                                                                                           \
         (out) = 0;                                                                                 \
-        for (int i_ = 0; i_ < (limit) && model_index_findf(x, __VA_ARGS__, i_); i_++)              \
+        for (int i_ = 0; i_ < (limit) && (model_index_findf(x, part, one, __VA_ARGS__) ||          \
+                                          model_index_findf(x, part, other, __VA_ARGS__));         \
+             i_++)                                                                                 \
             (out)++;                                                                               \
     } while (0)
+
+/* The width of a level: rows of its first convolution. */
+static bool want_width(int *out, const struct model_index *x, enum model_part part,
+                       const char *level, int i, const char *file, struct error *err)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.%d.resnets.0.conv1.weight", level, i);
+    return want_dim(out, x, part, name, 4, 0, MODEL_MAX_CHANNELS, file, err);
+}
 
 bool model_config_shapes_family(enum model_family *out, const struct model_index *x,
                                 const char *file, struct error *err)
@@ -70,7 +85,8 @@ bool model_config_shapes_clip(struct clip_config *out, const struct model_index 
         !want_dim(&c.intermediate, x, part, "text_model.encoder.layers.0.mlp.fc1.weight", 2, 0,
                   4 * MODEL_MAX_CHANNELS, file, err))
         return false;
-    COUNT(c.layers, MODEL_MAX_LAYERS + 1, part, "text_model.encoder.layers.%d.mlp.fc1.weight");
+    COUNT(c.layers, MODEL_MAX_LAYERS + 1, part, "text_model.encoder.layers.%d.mlp.fc1.weight",
+          "text_model.encoder.layers.%d.mlp.fc2.weight", i_);
     c.heads = c.width >= SMALL_CLIP_WIDTH ? c.width / HEAD_WIDTH : SMALL_CLIP_HEADS;
 
     const struct model_tensor *projection = model_index_find(x, part, "text_projection.weight");
@@ -104,26 +120,24 @@ static int head_count(const struct unet_config *c, int level)
 static bool read_levels(struct unet_config *c, const struct model_index *x, const char *file,
                         struct error *err)
 {
-    COUNT(c->n_levels, MODEL_MAX_LEVELS + 1, MODEL_UNET, "down_blocks.%d.resnets.0.conv1.weight");
+    COUNT(c->n_levels, MODEL_MAX_LEVELS + 1, MODEL_UNET, "down_blocks.%d.resnets.0.conv1.weight",
+          "down_blocks.%d.resnets.0.conv2.weight", i_);
     COUNT(c->layers_per_block, MODEL_MAX_LAYERS + 1, MODEL_UNET,
-          "down_blocks.0.resnets.%d.conv1.weight");
+          "down_blocks.0.resnets.%d.conv1.weight", "down_blocks.0.resnets.%d.conv2.weight", i_);
     if (c->n_levels < 1 || c->n_levels > MODEL_MAX_LEVELS)
         return error_set(err, ERROR_CORRUPT, "%s: the UNet has %d levels, not 1 to %d", file,
                          c->n_levels, MODEL_MAX_LEVELS);
     for (int i = 0; i < c->n_levels; i++) {
-        const struct model_tensor *t =
-            model_index_findf(x, MODEL_UNET, "down_blocks.%d.resnets.0.conv1.weight", i);
-        if (t->n_dims != 4 || t->dims[0] < 1 || t->dims[0] > MODEL_MAX_CHANNELS)
-            return error_set(err, ERROR_CORRUPT,
-                             "%s: tensor '%.200s' must have 4 dimensions of 1 to %d", file, t->name,
-                             MODEL_MAX_CHANNELS);
-        c->channels[i] = (int)t->dims[0];
+        if (!want_width(&c->channels[i], x, MODEL_UNET, "down_blocks", i, file, err))
+            return false;
         COUNT(c->transformer_layers[i], MODEL_MAX_LAYERS + 1, MODEL_UNET,
-              "down_blocks.%d.attentions.0.transformer_blocks.%d.norm1.weight", i);
+              "down_blocks.%d.attentions.0.transformer_blocks.%d.norm1.weight",
+              "down_blocks.%d.attentions.0.transformer_blocks.%d.norm2.weight", i, i_);
         c->heads[i] = head_count(c, i);
     }
     COUNT(c->mid_transformer_layers, MODEL_MAX_LAYERS + 1, MODEL_UNET,
-          "mid_block.attentions.0.transformer_blocks.%d.norm1.weight");
+          "mid_block.attentions.0.transformer_blocks.%d.norm1.weight",
+          "mid_block.attentions.0.transformer_blocks.%d.norm2.weight", i_);
     c->mid_heads = head_count(c, c->n_levels - 1);
     return true;
 }
@@ -186,14 +200,14 @@ bool model_config_shapes_vae(struct vae_config *out, const struct model_index *x
                   MODEL_MAX_CHANNELS, file, err))
         return false;
     COUNT(c.n_levels, MODEL_MAX_LEVELS + 1, MODEL_VAE,
-          "encoder.down_blocks.%d.resnets.0.conv1.weight");
+          "encoder.down_blocks.%d.resnets.0.conv1.weight",
+          "encoder.down_blocks.%d.resnets.0.conv2.weight", i_);
     COUNT(c.layers_per_block, MODEL_MAX_LAYERS + 1, MODEL_VAE,
-          "encoder.down_blocks.0.resnets.%d.conv1.weight");
-    for (int i = 0; i < c.n_levels && i < MODEL_MAX_LEVELS; i++) {
-        const struct model_tensor *t =
-            model_index_findf(x, MODEL_VAE, "encoder.down_blocks.%d.resnets.0.conv1.weight", i);
-        c.channels[i] = t->n_dims == 4 && t->dims[0] <= MODEL_MAX_CHANNELS ? (int)t->dims[0] : 0;
-    }
+          "encoder.down_blocks.0.resnets.%d.conv1.weight",
+          "encoder.down_blocks.0.resnets.%d.conv2.weight", i_);
+    for (int i = 0; i < c.n_levels && i < MODEL_MAX_LEVELS; i++)
+        if (!want_width(&c.channels[i], x, MODEL_VAE, "encoder.down_blocks", i, file, err))
+            return false;
     c.mid_attention = model_index_find(x, MODEL_VAE, "decoder.mid_block.attentions.0.to_q.weight");
     c.quant_conv = model_index_find(x, MODEL_VAE, "quant_conv.weight");
     c.post_quant_conv = model_index_find(x, MODEL_VAE, "post_quant_conv.weight");

@@ -111,6 +111,12 @@ static void refuses_damaged_single_files(const char *path)
         {"first_stage_model.decoder.conv_in", 0, "'decoder.conv_in.weight' is missing"},
         {"first_stage_model.encoder.down.0", 0, "number of levels is 0"},
         {"middle_block", 0, "attn2.to_k.weight' is missing"},
+        {"model.diffusion_model.input_blocks.1.0.in_layers.2.weight", 0,
+         "'down_blocks.0.resnets.0.conv1.weight' is missing"},
+        {"model.diffusion_model.input_blocks.4.0.in_layers.2.weight", 0,
+         "'down_blocks.1.resnets.0.conv1.weight' is missing"},
+        {"first_stage_model.encoder.down.2.block.0.conv1.weight", 0,
+         "'encoder.down_blocks.2.resnets.0.conv1.weight' is missing"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct writer w = {.leave_out = rows[i].leave_out};

@@ -76,7 +76,7 @@ static void refuses_headers_that_lie(void)
         {"{" TENSOR("a", "F16", "[4]", "[0,8]") "," TENSOR("b", "F16", "[4]", "[4,12]") "}",
          "overlaps"},
         {"{" TENSOR("a", "F16", "[4]", "[0,8]") "," TENSOR("a", "F16", "[2]", "[8,12]") "}",
-         "duplicate"},
+         "duplicate object key 'a'"},
         {"{" TENSOR("a", "F16", "[8]", "[0,16]") "}", "claims bytes 0..16 of 12"},
         {"{" TENSOR("a", "F16", "[5]", "[0,8]") "}", "its shape needs 10"},
         {"{" TENSOR("a", "F16", "[-4]", "[0,8]") "}", "dimension 0"},
