@@ -41,6 +41,8 @@ enum graph_act {
     GRAPH_ACT_SILU,
     GRAPH_ACT_QUICK_GELU, /* x * sigmoid(1.702 x) */
     GRAPH_ACT_GELU,       /* x * Phi(x), by erf */
+    GRAPH_ACT_RELU,
+    GRAPH_ACT_LEAKY_RELU, /* x, and 0.2 x below zero */
     GRAPH_ACT_GEGLU       /* the weight has 2c rows: out = first * gelu(second); kernel 1 only */
 };
 

@@ -59,6 +59,10 @@ static const struct row rows[] = {
     {"enlarged to an odd size", .n = 1, .c = 20, .h = 5, .w = 6, .out_c = 24, .kernel = 3,
      .stride = 1, .before = 1, .after = 1, .enlarge = true, .enlarge_h = 9, .enlarge_w = 11,
      .bias = true},
+    {"relu", .n = 1, .c = 9, .h = 6, .w = 7, .out_c = 20, .kernel = 3, .stride = 1, .before = 1,
+     .after = 1, .bias = true, .residual = true, .act = GRAPH_ACT_RELU},
+    {"leaky relu", .n = 1, .c = 9, .h = 6, .w = 7, .out_c = 20, .kernel = 3, .stride = 1,
+     .before = 1, .after = 1, .bias = true, .residual = true, .act = GRAPH_ACT_LEAKY_RELU},
     {"one place", .n = 1, .c = 20, .h = 1, .w = 1, .out_c = 24, .kernel = 3, .stride = 1,
      .before = 1, .after = 1, .bias = true},
 };
@@ -104,6 +108,10 @@ static double activate(double v, enum graph_act act)
         return v / (1 + exp(-1.702 * v));
     case GRAPH_ACT_GELU:
         return v * 0.5 * (1 + erf(v / sqrt(2)));
+    case GRAPH_ACT_RELU:
+        return v > 0 ? v : 0;
+    case GRAPH_ACT_LEAKY_RELU:
+        return v > 0 ? v : 0.2 * v;
     default:
         return v;
     }

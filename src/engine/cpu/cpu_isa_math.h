@@ -105,6 +105,10 @@ ALWAYS_INLINE vf activate(vf x, const enum graph_act act)
         return x * sigmoid(x * splat(1.702f));
     case GRAPH_ACT_GELU:
         return gelu(x);
+    case GRAPH_ACT_RELU: /* the second operand is what the maximum of a NaN is on x86 */
+        return VEC_MAX(splat(0.0f), x);
+    case GRAPH_ACT_LEAKY_RELU:
+        return VEC_MAX(x * splat(0.2f), x);
     case GRAPH_ACT_NONE:
     case GRAPH_ACT_GEGLU:
         break;

@@ -101,6 +101,12 @@ static void finish_rows(const struct cpu_finish *f)
     case GRAPH_ACT_GELU:
         finish_kind(f, GRAPH_ACT_GELU);
         break;
+    case GRAPH_ACT_RELU:
+        finish_kind(f, GRAPH_ACT_RELU);
+        break;
+    case GRAPH_ACT_LEAKY_RELU:
+        finish_kind(f, GRAPH_ACT_LEAKY_RELU);
+        break;
     case GRAPH_ACT_NONE:
     case GRAPH_ACT_GEGLU:
         finish_kind(f, GRAPH_ACT_NONE);
@@ -131,6 +137,12 @@ static void act_rows(float *out, const float *a, const float *b, size_t n, enum 
         break;
     case GRAPH_ACT_GELU:
         act_kind(out, a, b, n, GRAPH_ACT_GELU);
+        break;
+    case GRAPH_ACT_RELU:
+        act_kind(out, a, b, n, GRAPH_ACT_RELU);
+        break;
+    case GRAPH_ACT_LEAKY_RELU:
+        act_kind(out, a, b, n, GRAPH_ACT_LEAKY_RELU);
         break;
     case GRAPH_ACT_NONE:
     case GRAPH_ACT_GEGLU:

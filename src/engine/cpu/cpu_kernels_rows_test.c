@@ -34,6 +34,10 @@ static double exact_act(double x, enum graph_act act)
         return x / (1 + exp(-1.702 * x));
     case GRAPH_ACT_GELU:
         return x * 0.5 * erfc(-x / sqrt(2));
+    case GRAPH_ACT_RELU:
+        return x > 0 ? x : 0;
+    case GRAPH_ACT_LEAKY_RELU:
+        return x > 0 ? x : 0.2 * x;
     default:
         return x;
     }
@@ -47,7 +51,7 @@ static bool close_to(float got, double want, double absolute, double relative)
 static void activates_like_double_precision(const struct cpu_kernels *k)
 {
     static const enum graph_act acts[] = {GRAPH_ACT_NONE, GRAPH_ACT_SILU, GRAPH_ACT_QUICK_GELU,
-                                          GRAPH_ACT_GELU};
+                                          GRAPH_ACT_GELU, GRAPH_ACT_RELU, GRAPH_ACT_LEAKY_RELU};
     enum { COUNT = 4001 };
     float *x = malloc(COUNT * sizeof(float)), *out = malloc(COUNT * sizeof(float));
     if (!x || !out)
@@ -56,7 +60,7 @@ static void activates_like_double_precision(const struct cpu_kernels *k)
         x[i] = (i % 2 ? -1.0f : 1.0f) * (float)i * 0.005f;
     for (int i = 0; i < 256; i++)
         x[COUNT - 1 - i] = (i % 2 ? -1.0f : 1.0f) * ldexpf(1.0f, i / 2);
-    for (int a = 0; a < 4; a++) {
+    for (size_t a = 0; a < sizeof acts / sizeof *acts; a++) {
         k->act_rows(out, x, NULL, COUNT, acts[a]);
         int wrong = 0;
         for (int i = 0; i < COUNT; i++)

@@ -81,6 +81,10 @@ static double activated(double x, enum graph_act act)
         return x / (1 + exp(-1.702 * x));
     case GRAPH_ACT_GELU:
         return x * 0.5 * (1 + erf(x / sqrt(2.0)));
+    case GRAPH_ACT_RELU:
+        return x > 0 ? x : 0;
+    case GRAPH_ACT_LEAKY_RELU:
+        return x > 0 ? x : 0.2 * x;
     case GRAPH_ACT_NONE:
     case GRAPH_ACT_GEGLU:
         break;
@@ -92,15 +96,15 @@ static void activates(void)
 {
     static const struct graph_shape shapes[] = {{1, 1, 1, 1}, {2, 37, 3, 5}, {1, 320, 13, 17}};
     static const enum graph_act acts[] = {GRAPH_ACT_NONE, GRAPH_ACT_SILU, GRAPH_ACT_QUICK_GELU,
-                                          GRAPH_ACT_GELU};
+                                          GRAPH_ACT_GELU, GRAPH_ACT_RELU, GRAPH_ACT_LEAKY_RELU};
 
-    for (int i = 0; i < 3 * 4 * 2; i++) {
+    for (int i = 0; i < 3 * 6 * 2; i++) {
         struct error err;
         struct graph *g = graph_new();
-        struct graph_act_op op = {.act = acts[i % 4]};
-        op.a = graph_input(g, shapes[i / 8]);
-        if (i / 4 % 2)
-            op.b = graph_input(g, shapes[i / 8]);
+        struct graph_act_op op = {.act = acts[i % 6]};
+        op.a = graph_input(g, shapes[i / 12]);
+        if (i / 6 % 2)
+            op.b = graph_input(g, shapes[i / 12]);
         const int out = graph_act(g, &op);
         graph_output(g, out);
         CHECK(graph_check(g, &err));
