@@ -129,7 +129,7 @@ static bool subject_init(struct subject *s, const struct bench_op *o, struct bac
         add_attention(s, o);
     return graph_check(s->graph, err) && make_weights(s, o, err) &&
            weights_from_views(&s->weights, s->graph, s->views, err) &&
-           exec_new(&s->exec, s->graph, b, s->weights, err) && exec_start(s->exec, NULL, err) &&
+           exec_new(&s->exec, s->graph, b, s->weights, 0, err) && exec_start(s->exec, NULL, err) &&
            write_inputs(s, o, err);
 }
 

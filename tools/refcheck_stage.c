@@ -35,7 +35,7 @@ static bool run(const struct stage *s, const struct graph *g, struct weights *w,
                 struct error *err)
 {
     struct exec *e = NULL;
-    bool ok = exec_new(&e, g, s->r->backend, w, err) && exec_start(e, NULL, err);
+    bool ok = exec_new(&e, g, s->r->backend, w, 0, err) && exec_start(e, NULL, err);
 
     for (int i = 0; ok && i < n_in; i++)
         exec_write(e, in[i].tensor, in[i].numbers, in[i].order);

@@ -14,7 +14,7 @@ struct exec {
 };
 
 bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struct weights *w,
-              struct error *err)
+              size_t most_bytes, struct error *err)
 {
     struct exec *e = calloc(1, sizeof *e);
     if (!e)
@@ -22,7 +22,7 @@ bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struc
     e->graph = g;
     e->backend = b;
     e->weights = w;
-    if (!layout_make(&e->layout, g, b, err)) {
+    if (!layout_make(&e->layout, g, b, most_bytes, err)) {
         exec_free(e);
         return false;
     }
@@ -67,7 +67,7 @@ double exec_seconds(const struct exec *e)
 
 bool exec_start(struct exec *e, void *arena, struct error *err)
 {
-    ASSERT(!e->prepared);
+    ASSERT(!e->prepared && e->layout.is_placed);
     if (!arena) {
         if (!e->backend->fn->arena_new(e->backend, &e->own_arena, e->layout.arena_bytes, err))
             return false;

@@ -17,9 +17,11 @@
 
 struct exec;
 
-/* graph, backend and weights are borrowed and must outlive *out, which the caller owns. */
+/* graph, backend and weights are borrowed and must outlive *out, which the caller owns.  What needs
+ * an arena of more than most_bytes (0: no limit) cannot be started; its exec_arena_bytes, more than
+ * most_bytes, may then be too low. */
 bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struct weights *w,
-              struct error *err) MUST_CHECK;
+              size_t most_bytes, struct error *err) MUST_CHECK;
 void exec_free(struct exec *e);
 
 size_t exec_arena_bytes(const struct exec *e);

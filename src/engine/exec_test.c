@@ -68,7 +68,7 @@ static void computes_in_the_arena_what_it_would_apart(struct engine_testing_devi
         struct error err = {0};
         float want[MAX_NUMBERS];
 
-        CHECK(exec_new(&e, g, &d->base, NULL, &err) && d->arenas == 0);
+        CHECK(exec_new(&e, g, &d->base, NULL, 0, &err) && d->arenas == 0);
         CHECK(e && exec_start(e, NULL, &err) && d->arenas == 1);
         run_apart(g, seed, want);
         write_inputs(e, g, seed);
@@ -92,7 +92,7 @@ static void borrows_an_arena_and_starts_again(struct engine_testing_device *d)
     float want[MAX_NUMBERS];
 
     run_apart(g, 1, want);
-    CHECK(exec_new(&e, g, &d->base, NULL, &err));
+    CHECK(exec_new(&e, g, &d->base, NULL, 0, &err));
     CHECK(exec_flops(e) == graph_n_ops(g) && exec_arena_bytes(e) > 0);
     CHECK(d->base.fn->arena_new(&d->base, &arena, exec_arena_bytes(e), &err));
     for (int i = 0; i < 2; i++) {
@@ -125,7 +125,7 @@ static void stops_between_ops_and_runs_again(struct engine_testing_device *d)
     float want[MAX_NUMBERS];
 
     run_apart(g, 3, want);
-    CHECK(exec_new(&e, g, &d->base, NULL, &err) && exec_start(e, NULL, &err));
+    CHECK(exec_new(&e, g, &d->base, NULL, 0, &err) && exec_start(e, NULL, &err));
     write_inputs(e, g, 3);
     CHECK(!exec_run(e, stop_at, &at, &err) && err.code == ERROR_CANCELLED);
     CHECK(gives(e, g, want));
@@ -140,10 +140,10 @@ static void leaves_nothing_behind_when_it_cannot_start(struct engine_testing_dev
     struct error err = {0};
 
     graph_fail(broken, "broken");
-    CHECK(!exec_new(&e, broken, &d->base, NULL, &err) && !e);
+    CHECK(!exec_new(&e, broken, &d->base, NULL, 0, &err) && !e);
     graph_free(broken);
 
-    CHECK(exec_new(&e, g, &d->base, NULL, &err));
+    CHECK(exec_new(&e, g, &d->base, NULL, 0, &err));
     d->refuses_arenas = true;
     CHECK(!exec_start(e, NULL, &err) && d->arenas == 0 && d->prepared == 0);
     d->refuses_arenas = false;

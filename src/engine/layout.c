@@ -138,7 +138,8 @@ static bool set_touched(struct layout *l, const struct maker *m, int n_ops, stru
     return true;
 }
 
-bool layout_make(struct layout *out, const struct graph *g, struct backend *b, struct error *err)
+bool layout_make(struct layout *out, const struct graph *g, struct backend *b, size_t most_bytes,
+                 struct error *err)
 {
     size_t n_tensors = (size_t)graph_n_tensors(g), n_ops = (size_t)graph_n_ops(g);
     struct maker m = {.g = g, .b = b};
@@ -157,10 +158,11 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
         goto done;
     }
     if (!graph_check(g, err) || !collect_blocks(&m, &l, err) || !total_is_sound(&m, err) ||
-        !layout_place(m.blocks, m.n_blocks, &l.arena_bytes, err))
+        !layout_place(m.blocks, m.n_blocks, most_bytes, &l.arena_bytes, err))
         goto done;
 
     size_t granule = b->fn->arena_granule;
+    l.is_placed = !most_bytes || l.arena_bytes <= most_bytes;
     l.arena_bytes = (l.arena_bytes + granule - 1) & ~(granule - 1);
     for (size_t t = 1; t <= n_tensors; t++)
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;

@@ -13,11 +13,14 @@ struct layout {
     size_t *workspace_offset; /* by op; owned */
     size_t *touched_bytes;    /* by op; owned: of the arena, by the end of the op in a first run */
     size_t arena_bytes;
+    bool is_placed; /* false: too large for the limit, and of no use but for its bytes */
     double flops;
     double seconds; /* modelled time of one run */
 };
 
-bool layout_make(struct layout *out, const struct graph *g, struct backend *b,
+/* Where the tensors that are there at once take more than most_bytes (0: no limit), it gives up
+ * early: is_placed is false, and arena_bytes is a lower bound. */
+bool layout_make(struct layout *out, const struct graph *g, struct backend *b, size_t most_bytes,
                  struct error *err) MUST_CHECK;
 void layout_clear(struct layout *l);
 

@@ -196,7 +196,7 @@ static void search_top(struct placing *p, size_t least, size_t good)
     }
 }
 
-static bool try_orders(struct placing *p, struct error *err)
+static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
 {
     int n_ops = 0;
     for (int i = 0; i < p->n; i++)
@@ -207,21 +207,24 @@ static bool try_orders(struct placing *p, struct error *err)
         return error_set(err, ERROR_MEMORY, "no memory to lay out a network");
     const size_t least = bound(p, change, n_ops);
     free(change);
+    if (most_bytes && least > most_bytes) {
+        p->arena = least;
+        return true;
+    }
 
     const size_t good = least + least / 256;
     sort(p, is_older);
     oldest_first(p, 0, 0);
-    if (p->arena > good && p->n <= MOST_BY_SIZE) {
-        largest_first(p);
-        sort(p, is_older);
-    }
     search_top(p, least, good);
+    if (p->arena > good && p->n <= MOST_BY_SIZE)
+        largest_first(p);
     for (int i = 0; i < p->n; i++)
         p->blocks[i].offset = p->best[i];
     return true;
 }
 
-bool layout_place(struct layout_block *blocks, int n, size_t *arena_bytes, struct error *err)
+bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t *arena_bytes,
+                  struct error *err)
 {
     const size_t count = n > 0 ? (size_t)n : 1;
     struct placing p = {.blocks = blocks, .n = n, .arena = SIZE_MAX};
@@ -234,7 +237,7 @@ bool layout_place(struct layout_block *blocks, int n, size_t *arena_bytes, struc
     if (!p.order || !p.other || !p.placed || !p.best)
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
     else
-        ok = try_orders(&p, err);
+        ok = try_orders(&p, most_bytes, err);
     if (ok)
         *arena_bytes = n > 0 ? p.arena : 0;
     free(p.order);

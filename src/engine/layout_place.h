@@ -17,8 +17,10 @@ struct layout_block {
     size_t bytes, offset;
 };
 
-/* Sets every offset.  The sum of all bytes must not overflow. */
-bool layout_place(struct layout_block *blocks, int n, size_t *arena_bytes,
+/* Sets every offset.  The sum of all bytes must not overflow.  Where even the blocks alive at one
+ * op take more than most_bytes (0: no limit), nothing is placed and *arena_bytes is what those
+ * take. */
+bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t *arena_bytes,
                   struct error *err) MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@ static void keeps_apart_what_lives_at_the_same_time(struct backend *b)
         struct graph *g = engine_testing_graph(seed);
         struct layout l = {0};
         struct error err = {0};
-        const bool ok = layout_make(&l, g, b, &err);
+        const bool ok = layout_make(&l, g, b, 0, &err);
         CHECK(ok && l.flops == graph_n_ops(g));
         CHECK(ok && engine_testing_layout_is_sound(&l, g, b));
         layout_clear(&l);
@@ -41,7 +41,7 @@ static bool shares(struct graph *g, struct backend *b, int out, int with)
     struct error err = {0};
 
     graph_output(g, out);
-    const bool ok = layout_make(&l, g, b, &err);
+    const bool ok = layout_make(&l, g, b, 0, &err);
     const bool same = ok && l.tensor_offset[out] == l.tensor_offset[with];
     CHECK(ok && engine_testing_layout_is_sound(&l, g, b));
     layout_clear(&l);
@@ -113,7 +113,12 @@ static void wastes_nothing_on_a_chain(struct backend *b)
     for (int i = 0; i < 20; i++)
         x = conv(g, x, 0);
     graph_output(g, x);
-    CHECK(layout_make(&l, g, &plain, &err) && l.arena_bytes == 3 * SHAPE_BYTES);
+    CHECK(layout_make(&l, g, &plain, 0, &err) && l.arena_bytes == 3 * SHAPE_BYTES && l.is_placed);
+    layout_clear(&l);
+    CHECK(layout_make(&l, g, &plain, 3 * SHAPE_BYTES, &err) && l.is_placed);
+    layout_clear(&l);
+    CHECK(layout_make(&l, g, &plain, 3 * SHAPE_BYTES - 1, &err) && !l.is_placed);
+    CHECK(l.arena_bytes == 3 * SHAPE_BYTES);
     layout_clear(&l);
     graph_free(g);
 }
@@ -139,7 +144,7 @@ static void refuses_sums_that_wrap_around(struct backend *b)
     for (int i = 0; i < 3; i++)
         x = conv(g, x, 0);
     graph_output(g, x);
-    CHECK(!layout_make(&l, g, &huge, &err) && err.code == ERROR_LIMIT && !l.tensor_offset);
+    CHECK(!layout_make(&l, g, &huge, 0, &err) && err.code == ERROR_LIMIT && !l.tensor_offset);
     graph_free(g);
 }
 
@@ -159,7 +164,7 @@ static void tells_how_much_is_touched_by_when(struct backend *b)
     for (int i = 0; i < 4; i++)
         x = conv(g, x, 0);
     graph_output(g, x);
-    CHECK(layout_make(&l, g, &plain, &err) && l.arena_bytes == 3 * SHAPE_BYTES);
+    CHECK(layout_make(&l, g, &plain, 0, &err) && l.arena_bytes == 3 * SHAPE_BYTES);
     if (l.touched_bytes) {
         CHECK(l.touched_bytes[0] == 2 * SHAPE_BYTES);
         for (int op = 1; op < 4; op++)
@@ -176,7 +181,7 @@ static void passes_on_a_graphs_failure(struct backend *b)
     struct error err = {0};
 
     graph_fail(g, "no such thing");
-    CHECK(!layout_make(&l, g, b, &err) && strcmp(err.text, "no such thing") == 0);
+    CHECK(!layout_make(&l, g, b, 0, &err) && strcmp(err.text, "no such thing") == 0);
     graph_free(g);
 }
 

@@ -181,7 +181,7 @@ static void takes_the_memory_of_the_largest_hidden_state(void)
         size_t count;
         struct graph *g = build(&y, &in, &out, &count);
 
-        CHECK(cpu_backend_open(&b, 2, "auto", &err) && layout_make(&l, g, b, &err));
+        CHECK(cpu_backend_open(&b, 2, "auto", &err) && layout_make(&l, g, b, 0, &err));
         bool fits = (double)l.arena_bytes <= row[i].most_bytes && l.flops <= row[i].most_flops;
         if (!fits)
             fprintf(stderr, "%s %d in bands of %d: %.1f MB, %.3f TFLOP\n",

@@ -22,7 +22,7 @@ static inline bool nn_test_run(const struct graph *g, struct weights *w, struct 
     struct error err = {0};
     struct exec *e = NULL;
 
-    bool ok = graph_check(g, &err) && exec_new(&e, g, b, w, &err) && exec_start(e, NULL, &err);
+    bool ok = graph_check(g, &err) && exec_new(&e, g, b, w, 0, &err) && exec_start(e, NULL, &err);
     for (int i = 0; ok && i < n_inputs; i++)
         exec_write(e, inputs[i].tensor, inputs[i].numbers, inputs[i].order);
     ok = ok && exec_run(e, NULL, NULL, &err);

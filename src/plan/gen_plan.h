@@ -9,6 +9,9 @@
 #include "plan/network.h"
 #include "request/gen_request.h"
 
+/* Code pages, stacks and small allocations that appear while a run goes on. */
+enum { GEN_PLAN_PROCESS_BYTES = 1 << 20 };
+
 enum plan_phase {
     PLAN_TEXT_ENCODE,
     PLAN_VAE_ENCODE,

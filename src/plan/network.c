@@ -20,11 +20,11 @@ static bool begin(struct network *n, enum graph_attention_mode attention, struct
 
 /* Finds the weights and lays the graph out. */
 static bool finish(struct network *n, const struct model *m, enum model_part part,
-                   struct backend *b, struct error *err)
+                   struct backend *b, size_t most_arena_bytes, struct error *err)
 {
     graph_output(n->graph, n->out);
     if (!weights_bind(&n->weights, n->graph, m, part, err) ||
-        !exec_new(&n->exec, n->graph, b, n->weights, err)) {
+        !exec_new(&n->exec, n->graph, b, n->weights, most_arena_bytes, err)) {
         network_clear(n);
         return false;
     }
@@ -63,7 +63,7 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : SDXL_SKIP, is_sd1);
-    if (!finish(out, m, MODEL_TEXT_ENCODER, b, err))
+    if (!finish(out, m, MODEL_TEXT_ENCODER, b, options->most_arena_bytes, err))
         return false;
     count_touched_rows(out, c, n);
     return true;
@@ -79,7 +79,7 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build(out->graph, c, out->ids, SDXL_SKIP, false);
-    if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, err))
+    if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, err))
         return false;
     count_touched_rows(out, c, n);
     if (model_find(m, MODEL_TEXT_ENCODER_2, "text_projection.weight", &projection))
@@ -109,7 +109,7 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
     if (c->addition_input_dim)
         out->unet.added = graph_input(g, (struct graph_shape){n, c->addition_input_dim, 1, 1});
     out->out = unet_build(g, c, &out->unet);
-    return finish(out, m, MODEL_UNET, b, err);
+    return finish(out, m, MODEL_UNET, b, options->most_arena_bytes, err);
 }
 
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -124,7 +124,7 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
     out->in =
         graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
     out->out = vae_build_decode_tiled(out->graph, c, out->in, &tiling);
-    return finish(out, m, MODEL_VAE, b, err);
+    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
 }
 
 bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -140,7 +140,7 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
     out->in = graph_input(
         out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});
     out->out = vae_build_encode_tiled(out->graph, c, out->in, &tiling);
-    return finish(out, m, MODEL_VAE, b, err);
+    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
 }
 
 void network_clear(struct network *n)

@@ -21,12 +21,16 @@ struct network {
     double seconds; /* one run, modelled */
 };
 
+/* most_arena_bytes: what needs more is of no use, and need not be laid out (exec_new); 0: no limit.
+ */
 struct network_options {
     enum graph_attention_mode attention;
+    size_t most_arena_bytes;
 };
 
 struct network_vae_options {
     enum graph_attention_mode attention;
+    size_t most_arena_bytes;
     int band_rows; /* the VAE runs in bands of so many rows, to the same bits; 0: at once */
 };
 

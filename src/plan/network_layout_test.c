@@ -12,7 +12,7 @@ static void check(struct graph *g, struct backend *b, int out, const char *what)
     struct error err = {0};
 
     graph_output(g, out);
-    bool ok = layout_make(&l, g, b, &err);
+    bool ok = layout_make(&l, g, b, 0, &err);
     bool sound = ok && engine_testing_layout_is_sound(&l, g, b);
     if (!sound)
         fprintf(stderr, "%s: %s\n", what, err.text);

@@ -178,12 +178,16 @@ static bool add_advice(char *list, size_t room, const struct plan_size_ask *ask,
 }
 
 static bool refuse(const struct plan_size_ask *ask, const struct plan_bounds *bounds,
-                   struct memory_size size, size_t least_bytes, struct error *err)
+                   struct memory_size size, struct error *err)
 {
+    struct gen_plan none = {0};
     struct memory_size largest = {0, 0};
     char advice[500] = "", would[80] = "no size would fit";
+    size_t least_bytes = 0;
+    bool fits;
 
-    if (!search(&largest, ask, bounds, size, err) ||
+    if (!try_size(&none, &fits, ask, bounds, size, &least_bytes, err) ||
+        !search(&largest, ask, bounds, size, err) ||
         !add_advice(advice, sizeof advice, ask, bounds, size, least_bytes, largest, err))
         return false;
     if (largest.width > 0)
@@ -229,12 +233,11 @@ static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct 
 {
     const struct memory_size asked = {ask->request->width, ask->request->height};
     struct plan_size p = {.bounds = plan_size_bounds(ask), .request = *ask->request};
-    size_t least_bytes = 0;
     bool fits = false;
 
     p.transcript = transcript_of(ask->policy, ask->machine, asked, plan_size_is_sdxl(ask->model));
     struct memory_size size = p.transcript.used;
-    if (!try_size(&p.plan, &fits, ask, &p.bounds, size, &least_bytes, err))
+    if (!try_size(&p.plan, &fits, ask, &p.bounds, size, NULL, err))
         return false;
     if (!fits && ask->policy->size_policy != MEMORY_SIZE_REFUSE) {
         struct memory_size smaller;
@@ -242,11 +245,11 @@ static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct 
             return false;
         /* Where none fits, the refusal speaks of the smallest. */
         size = smaller.width > 0 ? smaller : scaled(size, MEMORY_FIT_SMALLEST);
-        if (!try_size(&p.plan, &fits, ask, &p.bounds, size, &least_bytes, err))
+        if (!try_size(&p.plan, &fits, ask, &p.bounds, size, NULL, err))
             return false;
     }
     if (!fits)
-        return refuse(ask, &p.bounds, size, least_bytes, err);
+        return refuse(ask, &p.bounds, size, err);
     p.transcript.used = size;
     p.request.width = size.width;
     p.request.height = size.height;

@@ -296,7 +296,7 @@ static float *run(const struct fixture *f, const char *isa, int n_threads)
     float *out = calloc((size_t)(f->r->n * f->r->out_c * f->oh * f->ow), sizeof *out);
 
     bool ok = graph_check(f->g, &err) && cpu_backend_open(&b, n_threads, isa, &err) &&
-              weights_from_views(&w, f->g, views, &err) && exec_new(&e, f->g, b, w, &err) &&
+              weights_from_views(&w, f->g, views, &err) && exec_new(&e, f->g, b, w, 0, &err) &&
               exec_start(e, NULL, &err);
     if (ok) {
         write_inputs(f, e);
@@ -449,7 +449,7 @@ static float *run_cut(const struct fixture *f, const char *isa, int n_threads, i
                                   : (struct weight_view){unit, DTYPE_F32, r->out_c * r->out_c};
     }
     bool ok = graph_check(g, &err) && cpu_backend_open(&b, n_threads, isa, &err) &&
-              weights_from_views(&w, g, views, &err) && exec_new(&e, g, b, w, &err) &&
+              weights_from_views(&w, g, views, &err) && exec_new(&e, g, b, w, 0, &err) &&
               exec_start(e, NULL, &err);
     for (int i = 0; ok && i < 5; i++)
         if (inputs[i])

@@ -66,7 +66,7 @@ static void open_world(struct world *w, void (*build)(struct world *w))
     weights_testing_file(&w->map, w->views, w->g);
     CHECK(cpu_backend_open(&w->backend, 2, NULL, &err));
     CHECK(weights_from_mapping(&w->weights, w->g, w->views, &err));
-    CHECK(exec_new(&w->exec, w->g, w->backend, w->weights, &err));
+    CHECK(exec_new(&w->exec, w->g, w->backend, w->weights, 0, &err));
     CHECK(exec_start(w->exec, NULL, &err));
     w->n_in = graph_shape_count(graph_tensor_view(w->g, w->in)->shape);
     w->n_out = graph_shape_count(graph_tensor_view(w->g, w->out)->shape);
@@ -199,7 +199,7 @@ static void leaves_weights_outside_of_files_alone(struct world *w)
     CHECK(weights_from_views(&heap, w->g, w->views, &err));
     CHECK(weights_peak_resident_bytes(heap, WEIGHTS_STREAMED) == 0);
     weights_set_policy(heap, WEIGHTS_STREAMED);
-    CHECK(exec_new(&exec, w->g, w->backend, heap, &err) && exec_start(exec, NULL, &err));
+    CHECK(exec_new(&exec, w->g, w->backend, heap, 0, &err) && exec_start(exec, NULL, &err));
     exec_write(exec, w->in, w->input, BACKEND_ROWS);
     CHECK(exec_run(exec, NULL, NULL, &err));
     exec_read(exec, w->out, w->output, BACKEND_ROWS);
