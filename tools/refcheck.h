@@ -53,7 +53,7 @@ struct refcheck_tensor {
     float *x; /* owned */
     size_t count;
     int n_dims;
-    int64_t dims[SAFETENSORS_MAX_DIMS];
+    int64_t dims[TENSOR_INFO_MAX_DIMS];
 };
 struct refcheck_tensor refcheck_tensor(const struct safetensors *file, int row, const char *name);
 struct refcheck_tensor refcheck_tensor_named(const struct safetensors *file, const char *name);

@@ -116,7 +116,7 @@ struct refcheck_tensor refcheck_tensor_named(const struct safetensors *file, con
 {
     struct refcheck_tensor out = {.count = 1};
 
-    const struct safetensors_tensor *t = safetensors_find(file, name);
+    const struct tensor_info *t = safetensors_find(file, name);
     if (!t || !t->dtype_known || (t->dtype != DTYPE_F32 && t->dtype != DTYPE_I32))
         return (struct refcheck_tensor){0};
     out.n_dims = t->n_dims;

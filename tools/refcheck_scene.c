@@ -76,7 +76,7 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
                          const struct safetensors *file, const char *noise)
 {
     struct error err = {0};
-    const struct safetensors_tensor *latent = safetensors_find(file, noise);
+    const struct tensor_info *latent = safetensors_find(file, noise);
     const struct plan_bounds bounds = gen_plan_no_bounds(0);
 
     *s = (struct refcheck_scene){.r = r, .settings = refcheck_metadata(file)};

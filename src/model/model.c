@@ -27,9 +27,8 @@ const char *model_family_name(enum model_family family)
 
 /* Single files. */
 
-static bool add_mapped(struct model *m, const struct safetensors *file,
-                       const struct safetensors_tensor *t, const struct tensor_names_target *target,
-                       struct error *err)
+static bool add_mapped(struct model *m, const struct tensor_file *file, const struct tensor_info *t,
+                       const struct tensor_names_target *target, struct error *err)
 {
     struct model_tensor tensor;
     uint64_t n = (uint64_t)target->n_slices;
@@ -49,15 +48,15 @@ static bool add_mapped(struct model *m, const struct safetensors *file,
     return model_index_add(&m->index, target->part, target->name, &tensor, err);
 }
 
-static bool index_single_file(struct model *m, const struct safetensors *file, struct error *err)
+static bool index_single_file(struct model *m, const struct tensor_file *file, struct error *err)
 {
     struct tensor_names_layout layout = {0};
     struct tensor_names_target targets[TENSOR_NAMES_MAX_TARGETS];
 
-    for (size_t i = 0; i < safetensors_count(file); i++)
-        tensor_names_measure(&layout, safetensors_at(file, i)->name);
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const struct safetensors_tensor *t = safetensors_at(file, i);
+    for (size_t i = 0; i < tensor_file_count(file); i++)
+        tensor_names_measure(&layout, tensor_file_at(file, i)->name);
+    for (size_t i = 0; i < tensor_file_count(file); i++) {
+        const struct tensor_info *t = tensor_file_at(file, i);
         int n = tensor_names_map(&layout, t->name, targets);
         for (int k = 0; k < n; k++)
             if (!add_mapped(m, file, t, &targets[k], err))
@@ -69,7 +68,7 @@ static bool index_single_file(struct model *m, const struct safetensors *file, s
 static bool open_single_file(struct model *m, struct error *err)
 {
     struct model_info *info = &m->info;
-    struct safetensors *file;
+    struct tensor_file *file;
 
     info->single_file = true;
     if (!model_files_open(&m->files, m->path, &file, err) || !index_single_file(m, file, err) ||
@@ -87,9 +86,9 @@ static bool open_single_file(struct model *m, struct error *err)
         return false;
     info->schedule = model_config_shapes_schedule();
     /* Empty tensors by which trainers mark such models. */
-    if (safetensors_find(file, "v_pred"))
+    if (tensor_file_find(file, "v_pred"))
         info->schedule.prediction = MODEL_V_PREDICTION;
-    info->schedule.zero_snr = safetensors_find(file, "ztsnr");
+    info->schedule.zero_snr = tensor_file_find(file, "ztsnr");
     return true;
 }
 
@@ -211,8 +210,7 @@ static bool check_together(const struct model_info *info, struct error *err)
 /* Owned copies of the path without slashes at its end, and of the name people know it by. */
 static bool set_names(struct model *m, const char *path, struct error *err)
 {
-    static const char suffix[] = ".safetensors";
-    size_t len = strlen(path), cut = sizeof suffix - 1;
+    size_t len = strlen(path);
 
     while (len > 1 && path[len - 1] == '/')
         len--;
@@ -222,9 +220,7 @@ static bool set_names(struct model *m, const char *path, struct error *err)
         m->name = strdup(last && last[1] ? last + 1 : m->path);
     if (!m->path || !m->name)
         return error_set(err, ERROR_MEMORY, "no memory for the model's name");
-    len = strlen(m->name);
-    if (len > cut && strcmp(m->name + len - cut, suffix) == 0)
-        m->name[len - cut] = 0;
+    m->name[tensor_file_stem(m->name)] = 0;
     m->info.path = m->path;
     m->info.name = m->name;
     return true;

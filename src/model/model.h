@@ -32,7 +32,7 @@ struct model_tensor {
 
 struct model_info {
     const char *path;
-    const char *name; /* last part of the path, without ".safetensors" */
+    const char *name; /* last part of the path, without ".safetensors" and the like */
     enum model_family family;
     bool single_file;
     bool has_part[MODEL_PARTS];

@@ -13,7 +13,7 @@ enum { INDEX_MAX_BYTES = 16 << 20 };
 void model_files_clear(struct model_files *list)
 {
     for (size_t i = 0; i < list->n; i++)
-        safetensors_close(list->files[i]);
+        tensor_file_close(list->files[i]);
     free(list->files);
     *list = (struct model_files){0};
 }
@@ -32,35 +32,35 @@ bool model_files_is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-bool model_files_open(struct model_files *list, const char *path, struct safetensors **out,
+bool model_files_open(struct model_files *list, const char *path, struct tensor_file **out,
                       struct error *err)
 {
     if (!list->files)
-        list->files = calloc(MODEL_FILES_MAX, sizeof(struct safetensors *));
+        list->files = calloc(MODEL_FILES_MAX, sizeof(struct tensor_file *));
     if (!list->files)
         return error_set(err, ERROR_MEMORY, "%s: no memory for a list of files", path);
     if (list->n == MODEL_FILES_MAX)
         return error_set(err, ERROR_LIMIT, "%s: more than %d weight files", path, MODEL_FILES_MAX);
-    if (!safetensors_open(out, path, err))
+    if (!tensor_file_open(out, path, err))
         return false;
     list->files[list->n++] = *out;
     return true;
 }
 
-bool model_files_tensor(struct model_tensor *out, const struct safetensors *file,
-                        const struct safetensors_tensor *t, struct error *err)
+bool model_files_tensor(struct model_tensor *out, const struct tensor_file *file,
+                        const struct tensor_info *t, struct error *err)
 {
     if (!t->dtype_known)
         return error_set(err, ERROR_INVALID,
                          "%s: tensor '%.200s' has type %.40s, which is not supported",
-                         safetensors_path(file), t->name, t->dtype_name);
+                         tensor_file_path(file), t->name, t->dtype_name);
     if (t->n_dims > MODEL_MAX_DIMS)
         return error_set(err, ERROR_INVALID,
                          "%s: tensor '%.200s' has %d dimensions, at most %d "
                          "are supported",
-                         safetensors_path(file), t->name, t->n_dims, MODEL_MAX_DIMS);
+                         tensor_file_path(file), t->name, t->n_dims, MODEL_MAX_DIMS);
     *out = (struct model_tensor){.name = t->name,
-                                 .file = safetensors_path(file),
+                                 .file = tensor_file_path(file),
                                  .bytes = t->bytes,
                                  .n_bytes = t->n_bytes,
                                  .dtype = t->dtype,
@@ -70,17 +70,17 @@ bool model_files_tensor(struct model_tensor *out, const struct safetensors *file
     return true;
 }
 
-static bool add_tensors(struct model_index *x, enum model_part part, const struct safetensors *file,
+static bool add_tensors(struct model_index *x, enum model_part part, const struct tensor_file *file,
                         struct error *err)
 {
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const struct safetensors_tensor *t = safetensors_at(file, i);
+    for (size_t i = 0; i < tensor_file_count(file); i++) {
+        const struct tensor_info *t = tensor_file_at(file, i);
         struct model_tensor tensor;
         char name[TENSOR_NAMES_BYTES];
 
         if (!tensor_names_modernize(part, t->name, name))
             return error_set(err, ERROR_CORRUPT, "%s: tensor '%.200s...' has too long a name",
-                             safetensors_path(file), t->name);
+                             tensor_file_path(file), t->name);
         if (!model_files_tensor(&tensor, file, t, err) ||
             !model_index_add(x, part, name, &tensor, err))
             return false;
@@ -94,10 +94,10 @@ static bool is_plain_name(const char *name)
     return *name && *name != '.' && !strchr(name, '/') && !strchr(name, '\\');
 }
 
-static struct safetensors *find_open(const struct model_files *list, size_t from, const char *path)
+static struct tensor_file *find_open(const struct model_files *list, size_t from, const char *path)
 {
     for (size_t i = from; i < list->n; i++)
-        if (strcmp(safetensors_path(list->files[i]), path) == 0)
+        if (strcmp(tensor_file_path(list->files[i]), path) == 0)
             return list->files[i];
     return NULL;
 }
@@ -117,10 +117,10 @@ static bool open_shards(struct model_files *list, const char *dir, const char *i
                              index_path, tensor);
         if (!model_files_join(path, dir, shard, err))
             return false;
-        struct safetensors *file = find_open(list, first, path);
+        struct tensor_file *file = find_open(list, first, path);
         if (!file && !model_files_open(list, path, &file, err))
             return error_prefix(err, "%s", index_path);
-        if (!safetensors_find(file, tensor))
+        if (!tensor_file_find(file, tensor))
             return error_set(err, ERROR_CORRUPT, "%s: tensor '%.200s' is missing, %s promises it",
                              path, tensor, index_path);
     }
@@ -164,7 +164,7 @@ bool model_files_open_part(struct model_files *list, struct model_index *x, cons
         {"model.fp16.safetensors.index.json", true},
     };
     char path[MODEL_FILES_PATH_BYTES];
-    struct safetensors *file;
+    struct tensor_file *file;
 
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
         if (!model_files_join(path, dir, candidates[i].name, err))

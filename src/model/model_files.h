@@ -3,13 +3,13 @@
 #define MODEL_MODEL_FILES_H
 
 #include "model/model_index.h"
-#include "model/safetensors.h"
+#include "model/tensor_file.h"
 
 enum { MODEL_FILES_PATH_BYTES = 4096, MODEL_FILES_MAX = 1024 };
 
 /* Zero is the empty list. */
 struct model_files {
-    struct safetensors **files; /* owned */
+    struct tensor_file **files; /* owned */
     size_t n;
 };
 
@@ -23,7 +23,7 @@ bool model_files_join(char out[MODEL_FILES_PATH_BYTES], const char *dir, const c
 bool model_files_is_file(const char *path);
 
 /* Opens path and appends it to the list, which owns it; *out is borrowed. */
-bool model_files_open(struct model_files *list, const char *path, struct safetensors **out,
+bool model_files_open(struct model_files *list, const char *path, struct tensor_file **out,
                       struct error *err) MUST_CHECK;
 
 /* Opens the weights in a component's folder: one file or the shards of an index; the variant in
@@ -32,7 +32,7 @@ bool model_files_open_part(struct model_files *list, struct model_index *x, cons
                            enum model_part part, struct error *err) MUST_CHECK;
 
 /* What the engine can know of t.  Fails for types and shapes that it cannot read. */
-bool model_files_tensor(struct model_tensor *out, const struct safetensors *file,
-                        const struct safetensors_tensor *t, struct error *err) MUST_CHECK;
+bool model_files_tensor(struct model_tensor *out, const struct tensor_file *file,
+                        const struct tensor_info *t, struct error *err) MUST_CHECK;
 
 #endif

@@ -14,7 +14,7 @@ enum { HEADER_LENGTH_BYTES = 8 };
 struct safetensors {
     struct file_map map; /* zero when the bytes are borrowed */
     char *path;
-    struct safetensors_tensor *tensors; /* sorted by name */
+    struct tensor_info *tensors; /* sorted by name */
     size_t n_tensors;
     char *names; /* storage of every name and dtype name */
     uint64_t unused_bytes;
@@ -79,15 +79,15 @@ static const char *keep_name(struct parse *p, const char *name)
     return kept;
 }
 
-static bool read_shape(struct safetensors_tensor *t, const json_t *shape, uint64_t element_bytes,
+static bool read_shape(struct tensor_info *t, const json_t *shape, uint64_t element_bytes,
                        uint64_t *want_bytes, struct error *err)
 {
     size_t total = (size_t)element_bytes;
 
-    if (!json_is_array(shape) || json_array_size(shape) > SAFETENSORS_MAX_DIMS)
+    if (!json_is_array(shape) || json_array_size(shape) > TENSOR_INFO_MAX_DIMS)
         return error_set(err, ERROR_CORRUPT,
                          "tensor '%.200s' has no shape of at most %d dimensions", t->name,
-                         SAFETENSORS_MAX_DIMS);
+                         TENSOR_INFO_MAX_DIMS);
     t->n_dims = (int)json_array_size(shape);
     for (int i = 0; i < t->n_dims; i++) {
         const json_t *dim = json_array_get(shape, (size_t)i);
@@ -118,7 +118,7 @@ static bool read_range(struct byte_range *r, const json_t *offsets, const char *
 
 static bool read_tensor(struct parse *p, const char *name, const json_t *value, struct error *err)
 {
-    struct safetensors_tensor *t = &p->file->tensors[p->file->n_tensors];
+    struct tensor_info *t = &p->file->tensors[p->file->n_tensors];
     const json_t *dtype = json_object_get(value, "dtype");
     struct byte_range r;
     uint64_t want_bytes = 0;
@@ -147,13 +147,13 @@ static bool read_tensor(struct parse *p, const char *name, const json_t *value, 
 
 static int compare_names(const void *a, const void *b)
 {
-    const struct safetensors_tensor *x = a, *y = b;
+    const struct tensor_info *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct safetensors_tensor *x = a, *y = b;
+    const struct tensor_info *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? -1 : 1;
     return x->n_bytes < y->n_bytes ? -1 : x->n_bytes > y->n_bytes;
@@ -162,7 +162,7 @@ static int compare_places(const void *a, const void *b)
 /* Leaves the tensors in the order of their places. */
 static bool check_overlaps(struct parse *p, struct error *err)
 {
-    const struct safetensors_tensor *t = p->file->tensors;
+    const struct tensor_info *t = p->file->tensors;
     uint64_t used = 0, end = 0;
 
     qsort(p->file->tensors, p->file->n_tensors, sizeof *t, compare_places);
@@ -316,14 +316,14 @@ size_t safetensors_count(const struct safetensors *file)
     return file->n_tensors;
 }
 
-const struct safetensors_tensor *safetensors_at(const struct safetensors *file, size_t i)
+const struct tensor_info *safetensors_at(const struct safetensors *file, size_t i)
 {
     return &file->tensors[i];
 }
 
-const struct safetensors_tensor *safetensors_find(const struct safetensors *file, const char *name)
+const struct tensor_info *safetensors_find(const struct safetensors *file, const char *name)
 {
-    struct safetensors_tensor key = {.name = name};
+    struct tensor_info key = {.name = name};
     return bsearch(&key, file->tensors, file->n_tensors, sizeof key, compare_names);
 }
 

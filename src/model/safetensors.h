@@ -6,25 +6,14 @@
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H
 
-#include "base/dtype.h"
 #include "base/error.h"
+#include "model/tensor_info.h"
 
 #include <stdint.h>
 
-enum { SAFETENSORS_MAX_DIMS = 8, SAFETENSORS_MAX_HEADER_BYTES = 64 << 20 };
+enum { SAFETENSORS_MAX_HEADER_BYTES = 64 << 20 };
 
 struct safetensors; /* an open file; one owner, read by many threads */
-
-struct safetensors_tensor {
-    const char *name;       /* borrowed from the file, like everything here */
-    const char *dtype_name; /* as the file spells it */
-    bool dtype_known;       /* false: dtype means nothing, and the engine cannot read it */
-    enum dtype dtype;
-    int n_dims;
-    int64_t dims[SAFETENSORS_MAX_DIMS];
-    const unsigned char *bytes; /* aligned to no more than a byte */
-    uint64_t n_bytes;
-};
 
 /* Maps path and checks its whole header: lengths, types, shapes, ranges, overlaps, duplicates.
  * On true the caller owns *out. */
@@ -43,10 +32,10 @@ const char *safetensors_path(const struct safetensors *file);
 size_t safetensors_count(const struct safetensors *file);
 
 /* Tensors in the order of their names; i < safetensors_count. */
-const struct safetensors_tensor *safetensors_at(const struct safetensors *file, size_t i);
+const struct tensor_info *safetensors_at(const struct safetensors *file, size_t i);
 
 /* NULL when there is no such tensor. */
-const struct safetensors_tensor *safetensors_find(const struct safetensors *file, const char *name);
+const struct tensor_info *safetensors_find(const struct safetensors *file, const char *name);
 
 /* Bytes of the data part that belong to no tensor.  Harmless, but no writer leaves any. */
 uint64_t safetensors_unused_bytes(const struct safetensors *file);

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     for (size_t i = 0; i < safetensors_count(file); i++) {
-        const struct safetensors_tensor *t = safetensors_at(file, i);
+        const struct tensor_info *t = safetensors_at(file, i);
         if (t->bytes < data || t->n_bytes > size || t->bytes + t->n_bytes > data + size)
             abort();
         for (uint64_t k = 0; k < t->n_bytes; k++)

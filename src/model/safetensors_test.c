@@ -59,7 +59,7 @@ static void finds_tensors(void)
         &err));
     if (!f)
         return;
-    const struct safetensors_tensor *a = safetensors_find(f, "a"), *b = safetensors_find(f, "b");
+    const struct tensor_info *a = safetensors_find(f, "a"), *b = safetensors_find(f, "b");
     CHECK(safetensors_count(f) == 3 && safetensors_at(f, 0) == a);
     CHECK(a && a->dtype_known && a->dtype == DTYPE_F32 && a->n_bytes == 4);
     CHECK(b && b->n_dims == 2 && b->dims[0] == 2 && b->bytes == a->bytes + 8);

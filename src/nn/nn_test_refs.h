@@ -41,7 +41,7 @@ static inline struct safetensors *nn_test_refs_open(const char *name)
 
 struct nn_test_tensor {
     int n_dims; /* 0: no such tensor */
-    int64_t dims[SAFETENSORS_MAX_DIMS];
+    int64_t dims[TENSOR_INFO_MAX_DIMS];
     size_t count;
     float *x; /* owned */
 };
@@ -54,7 +54,7 @@ static inline struct nn_test_tensor nn_test_refs_read(const struct safetensors *
     struct nn_test_tensor out = {.count = 1};
 
     snprintf(full, sizeof full, "%d.%s", row, name);
-    const struct safetensors_tensor *t = safetensors_find(file, full);
+    const struct tensor_info *t = safetensors_find(file, full);
     if (!t || !t->dtype_known || (t->dtype != DTYPE_F32 && t->dtype != DTYPE_I32))
         return (struct nn_test_tensor){0};
     for (int d = 0; d < t->n_dims; d++) {
