@@ -164,11 +164,12 @@ static bool closed_form_denoise(void *ctx, float *denoised, const float *x, doub
     return true;
 }
 
-static bool closed_form_noise(void *ctx, float *out, size_t n, struct error *err)
+static bool closed_form_noise(void *ctx, float *out, size_t n, double from, double to,
+                              struct error *err)
 {
     struct closed_form *c = ctx;
 
-    (void)err;
+    (void)from, (void)to, (void)err;
     c->draws++;
     for (size_t i = 0; i < n; i++)
         out[i] = (float)(sqrt(2.0) * sin(0.7 * (double)i + 1.3 * c->draws));

@@ -159,10 +159,11 @@ static bool guided(void *ctx, float *denoised, const float *x, double sigma, str
     return ok;
 }
 
-static bool next_noise(void *ctx, float *out, size_t n, struct error *err)
+static bool next_noise(void *ctx, float *out, size_t n, double from, double to, struct error *err)
 {
     struct refcheck_guide *g = ctx;
 
+    (void)from, (void)to;
     if (g->n_noises < n)
         return error_set(err, ERROR_CORRUPT, "the file has too few step noises");
     memcpy(out, g->noises, n * sizeof *out);

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "pipeline/stages.h"
+#include "sampler/brownian.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,6 +39,21 @@ static double clean(enum model_prediction prediction, double x, double answer, d
     return x / (sigma * sigma + 1) - answer * sigma / sqrt(sigma * sigma + 1);
 }
 
+/* One call of the network.  Where their number is only an estimate, the shares of the phase shrink
+ * towards its end instead of going beyond it. */
+static bool call_network(struct denoiser *d, struct error *err)
+{
+    const struct sampler *sampler = d->stage->request->sampler;
+    double call = d->call++, calls = d->calls;
+
+    if (sampler->typical_evaluations) {
+        double from = sampler_progress(sampler, call, calls);
+        calls = 1 / (sampler_progress(sampler, call + 1, d->calls) - from);
+        call = from * calls;
+    }
+    return stages_call(d->stage, &d->stage->plan->unet, PLAN_DENOISE, call, calls, err);
+}
+
 /* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
 static bool ask(struct denoiser *d, struct error *err)
 {
@@ -50,9 +66,8 @@ static bool ask(struct denoiser *d, struct error *err)
         if (plan->unet_rounds > 1)
             exec_write(net->exec, net->unet.context, d->context + (size_t)round * context,
                        BACKEND_ROWS);
-        if (!stages_call(d->stage, net, PLAN_DENOISE, d->call, d->calls, err))
+        if (!call_network(d, err))
             return false;
-        d->call++;
         exec_read(net->exec, net->out, d->out + (size_t)(round * plan->unet_batch) * d->each,
                   BACKEND_PLANES);
     }
@@ -101,12 +116,19 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     return true;
 }
 
-static bool draw(void *ctx, float *out, size_t n, struct error *err)
+/* For each picture what its own seed gives: an increment of its motion, or its generator's next
+ * draw, which the starting noise (to is 0) always is. */
+static bool draw(void *ctx, float *out, size_t n, double from, double to, struct error *err)
 {
     struct denoiser *d = ctx;
     (void)err;
-    for (size_t i = 0; i < n; i += d->each)
-        rng_normal(&d->rngs[i / d->each], out + i, d->each);
+    for (size_t i = 0; i < n; i += d->each) {
+        struct rng *rng = &d->rngs[i / d->each];
+        if (d->stage->request->sampler->noise == SAMPLER_NOISE_BROWNIAN && to > 0)
+            brownian_noise(rng->seed, out + i, d->each, from, to);
+        else
+            rng_normal(rng, out + i, d->each);
+    }
     return true;
 }
 
@@ -125,7 +147,7 @@ static bool start(struct denoiser *d, float *x, const struct image *input, doubl
         ok = vae_encode(x, s, input, d->rngs, err);
     if (ok) {
         double scale = input ? sigma : sampler_noise_scale(s->request->sampler, sigma);
-        ok = draw(d, noise, n, err);
+        ok = draw(d, noise, n, sigma, 0, err);
         for (size_t i = 0; i < n; i++)
             x[i] = (float)(x[i] + scale * noise[i]);
     }

@@ -52,7 +52,7 @@ void stages_cleanup(const struct stage *s)
 struct call {
     const struct watch *watch;
     enum plan_phase phase;
-    int number, calls;
+    double number, calls;
 };
 
 static bool between_ops(void *ctx, int done_ops, int n_ops)
@@ -65,8 +65,8 @@ static bool between_ops(void *ctx, int done_ops, int n_ops)
     return true;
 }
 
-bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, int call,
-                 int calls, struct error *err)
+bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, double call,
+                 double calls, struct error *err)
 {
     struct call c = {s->watch, phase, call, calls};
     if (!exec_run(n->exec, s->watch ? between_ops : NULL, &c, err))

@@ -34,9 +34,10 @@ void stages_end(const struct stage *s, struct network *n, enum plan_phase phase,
 /* After the last stage: gives back what networks that stay together still hold. */
 void stages_cleanup(const struct stage *s);
 
-/* Runs a network once: call number `call` of `calls` of its phase. */
-bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, int call,
-                 int calls, struct error *err) MUST_CHECK;
+/* Runs a network once: call number `call` of `calls` of its phase, which are whole numbers where
+ * the calls are known beforehand. */
+bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase, double call,
+                 double calls, struct error *err) MUST_CHECK;
 
 /* zeroed numbers, or NULL and an error */
 float *stages_numbers(size_t n, struct error *err);

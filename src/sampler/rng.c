@@ -100,21 +100,6 @@ static void cpu_normal(struct rng *r, float *out, size_t n)
     }
 }
 
-/* Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). */
-static void philox4x32_10(uint32_t c[4], uint64_t seed)
-{
-    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = (uint64_t)c[0] * 0xD2511F53u, b = (uint64_t)c[2] * 0xCD9E8D57u;
-        c[0] = (uint32_t)(b >> 32) ^ c[1] ^ key0;
-        c[1] = (uint32_t)b;
-        c[2] = (uint32_t)(a >> 32) ^ c[3] ^ key1;
-        c[3] = (uint32_t)a;
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
-}
-
 static void philox_normal(struct rng *r, float *out, size_t n)
 {
     /* float32 throughout, as the numpy version that web UIs share. */
@@ -122,7 +107,7 @@ static void philox_normal(struct rng *r, float *out, size_t n)
     const float to_angle = (float)(2.3283064e-10 * 6.2831855); /* 2 pi 2^-32 */
     for (size_t i = 0; i < n; i++) {
         uint32_t c[4] = {r->philox_offset, 0, (uint32_t)i, 0};
-        philox4x32_10(c, r->seed);
+        rng_math_philox(c, r->seed);
         const float u = (float)c[0] * to_unit + to_unit / 2;
         const float v = (float)c[1] * to_angle + to_angle / 2;
         out[i] = sqrtf(-2.0f * rng_math_numpy_log(u)) * rng_math_numpy_sin(v);

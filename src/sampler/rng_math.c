@@ -119,3 +119,18 @@ float rng_math_numpy_sin(float x)
     const float sine = turn & 1 ? polynomial(cos_c, 5, z) : fmaf(s, r, r);
     return turn & 2 ? -sine : sine;
 }
+
+/* Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). */
+void rng_math_philox(uint32_t c[4], uint64_t seed)
+{
+    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = (uint64_t)c[0] * 0xD2511F53u, b = (uint64_t)c[2] * 0xCD9E8D57u;
+        c[0] = (uint32_t)(b >> 32) ^ c[1] ^ key0;
+        c[1] = (uint32_t)b;
+        c[2] = (uint32_t)(a >> 32) ^ c[3] ^ key1;
+        c[3] = (uint32_t)a;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+}

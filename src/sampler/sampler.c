@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+const struct sampler_options sampler_options_default = {
+    .eta = -1, .s_tmax = (double)INFINITY, .s_noise = 1};
+
 const struct sampler sampler_rows[] = {
     {.name = "Euler",
      .aliases = {"k_euler"},
@@ -18,7 +21,8 @@ const struct sampler sampler_rows[] = {
      .n_scratch = 1,
      .evaluations = 1,
      .schedule = SCHEDULE_UNIFORM,
-     .draws_noise = true,
+     .noise = SAMPLER_NOISE_DRAWN,
+     .eta = 1,
      .run = sampler_euler_run_ancestral},
     {.name = "Heun",
      .aliases = {"k_heun"},
@@ -39,14 +43,16 @@ const struct sampler sampler_rows[] = {
      .evaluations = 2,
      .schedule = SCHEDULE_KARRAS,
      .discards_penultimate = true,
-     .draws_noise = true,
+     .noise = SAMPLER_NOISE_DRAWN,
+     .eta = 1,
      .run = sampler_second_order_run_dpm2_ancestral},
     {.name = "DPM++ 2S a",
      .aliases = {"k_dpmpp_2s_a", "k_dpmpp_2s_ancestral", "dpmpp_2s_a", "dpmpp_2s_ancestral"},
      .n_scratch = 2,
      .evaluations = 2,
      .schedule = SCHEDULE_KARRAS,
-     .draws_noise = true,
+     .noise = SAMPLER_NOISE_DRAWN,
+     .eta = 1,
      .run = sampler_second_order_run_2s_ancestral},
     {.name = "DPM++ 2M",
      .aliases = {"k_dpmpp_2m", "dpmpp_2m"},
@@ -133,5 +139,15 @@ double sampler_noise_scale(const struct sampler *s, double sigma)
 
 int sampler_evaluations(const struct sampler *s, int n_steps)
 {
+    if (s->typical_evaluations && n_steps > 0)
+        return s->typical_evaluations;
     return n_steps < 1 ? 0 : s->evaluations * (n_steps - 1) + 1;
+}
+
+double sampler_progress(const struct sampler *s, double made, double expected)
+{
+    const double tail = 1.0 / 8, part = made / expected;
+    if (!s->typical_evaluations || part <= 1 - tail)
+        return part;
+    return 1 - tail * exp((1 - tail - part) / tail); /* with the slope the line had */
 }

@@ -17,8 +17,28 @@
 typedef bool (*sampler_denoise_fn)(void *ctx, float *denoised, const float *x, double sigma,
                                    struct error *err);
 
-/* Writes n normal random numbers: the next draw of the picture's generator. */
-typedef bool (*sampler_noise_fn)(void *ctx, float *out, size_t n, struct error *err);
+/* Writes n normal random numbers for the way from sigma `from` down to `to`, both above 0.  What
+ * the numbers have to be is the sampler's `noise`. */
+typedef bool (*sampler_noise_fn)(void *ctx, float *out, size_t n, double from, double to,
+                                 struct error *err);
+
+enum sampler_noise {
+    SAMPLER_NOISE_NONE,
+    SAMPLER_NOISE_DRAWN,   /* each is the next draw of the picture's generator */
+    SAMPLER_NOISE_BROWNIAN /* increments of one Brownian motion over sigma: see brownian.h */
+};
+
+/* How much chance is in a run.  NULL in a sampler_run stands for sampler_options_default. */
+struct sampler_options {
+    double eta; /* part of the noise that ancestral and SDE steps renew; below 0: the sampler's */
+    double s_churn; /* Euler, Heun, DPM2: noise added before the steps of a run, Karras' S_churn */
+    double s_tmin;  /* only at sigmas from here ... */
+    double s_tmax;  /* ... to here */
+    double s_noise; /* deviation of whatever noise is added */
+};
+
+/* The sampler's own eta, no churn, noise of deviation 1: k-diffusion's defaults. */
+extern const struct sampler_options sampler_options_default;
 
 struct sampler_run {
     float *x; /* in: noised latent at sigmas[0]; out: the latent */
@@ -27,9 +47,10 @@ struct sampler_run {
     int n_steps;
     sampler_denoise_fn denoise;
     void *denoise_ctx;
-    sampler_noise_fn noise; /* may be NULL when the sampler draws none */
+    sampler_noise_fn noise; /* may be NULL when neither the sampler nor its options draw any */
     void *noise_ctx;
-    float *scratch; /* n_scratch rows of n floats, owned by the caller */
+    const struct sampler_options *options; /* borrowed; NULL: the defaults */
+    float *scratch;                        /* n_scratch rows of n floats, owned by the caller */
 };
 
 enum { SAMPLER_MAX_ALIASES = 6 };
@@ -39,9 +60,11 @@ struct sampler {
     const char *aliases[SAMPLER_MAX_ALIASES]; /* other spellings; found like the name */
     int n_scratch;                            /* rows the planner has to count */
     int evaluations;                          /* of the model per step, except the last */
+    int typical_evaluations;                  /* of a whole run, where its error decides; or 0 */
     enum schedule_kind schedule;              /* what Automatic means for it */
     bool discards_penultimate;                /* its schedules lose the next-to-last sigma */
-    bool draws_noise;                         /* one draw per step, except the last */
+    enum sampler_noise noise;                 /* what it asks noise for */
+    double eta;                               /* its own */
     bool starts_unit;                         /* see sampler_noise_scale */
     bool (*run)(const struct sampler_run *r, struct error *err);
 };
@@ -74,7 +97,11 @@ bool sampler_sigmas(double *sigmas, const struct sampler *s, enum schedule_kind 
  * latent is latent + sigma * noise for all of them. */
 double sampler_noise_scale(const struct sampler *s, double sigma);
 
-/* Calls of the model that a run of n_steps makes. */
+/* Calls of the model that a run of n_steps makes; an estimate where typical_evaluations is set. */
 int sampler_evaluations(const struct sampler *s, int n_steps);
+
+/* The part of a run that is behind after `made` of `expected` calls: their quotient.  Where
+ * `expected` is an estimate it keeps rising beyond it, and stays below 1. */
+double sampler_progress(const struct sampler *s, double made, double expected);
 
 #endif

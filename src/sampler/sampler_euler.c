@@ -25,7 +25,8 @@ bool sampler_euler_run_ancestral(const struct sampler_run *r, struct error *err)
         if (!r->denoise(r->denoise_ctx, denoised, r->x, r->sigmas[i], err))
             return false;
         sampler_step_euler(r->x, r->n, r->x, denoised, r->sigmas[i], to.down);
-        if (r->sigmas[i + 1] > 0 && !sampler_step_noise(r, denoised, to.up, err))
+        if (r->sigmas[i + 1] > 0 &&
+            !sampler_step_noise(r, denoised, to.up, r->sigmas[i], r->sigmas[i + 1], err))
             return false;
     }
     return true;

@@ -30,7 +30,8 @@ void sampler_step_mix(float *out, size_t n, double a, const float *x, double b, 
 void sampler_step_euler(float *out, size_t n, const float *x, const float *denoised, double from,
                         double to);
 
-/* Adds amount * noise to r->x; row is room for the draw. */
-bool sampler_step_noise(const struct sampler_run *r, float *row, double amount, struct error *err);
+/* Adds amount * noise for the way from sigma `from` to `to` to r->x; row is room for the draw. */
+bool sampler_step_noise(const struct sampler_run *r, float *row, double amount, double from,
+                        double to, struct error *err) MUST_CHECK;
 
 #endif

@@ -81,7 +81,7 @@ bool sampler_second_order_run_dpm2_ancestral(const struct sampler_run *r, struct
         if (to.down == 0)
             sampler_step_euler(r->x, r->n, r->x, denoised, from, to.down);
         else if (!midpoint_step(r, denoised, from, to.down, err) ||
-                 !sampler_step_noise(r, denoised, to.up, err))
+                 !sampler_step_noise(r, denoised, to.up, from, r->sigmas[i + 1], err))
             return false;
     }
     return true;
@@ -108,7 +108,8 @@ bool sampler_second_order_run_2s_ancestral(const struct sampler_run *r, struct e
                 return false;
             sampler_step_euler(r->x, r->n, r->x, denoised, from, to.down);
         }
-        if (r->sigmas[i + 1] > 0 && !sampler_step_noise(r, denoised, to.up, err))
+        if (r->sigmas[i + 1] > 0 &&
+            !sampler_step_noise(r, denoised, to.up, from, r->sigmas[i + 1], err))
             return false;
     }
     return true;

@@ -25,9 +25,10 @@ void sampler_step_euler(float *out, size_t n, const float *x, const float *denoi
     sampler_step_mix(out, n, to / from, x, 1 - to / from, denoised);
 }
 
-bool sampler_step_noise(const struct sampler_run *r, float *row, double amount, struct error *err)
+bool sampler_step_noise(const struct sampler_run *r, float *row, double amount, double from,
+                        double to, struct error *err)
 {
-    if (!r->noise(r->noise_ctx, row, r->n, err))
+    if (!r->noise(r->noise_ctx, row, r->n, from, to, err))
         return false;
     sampler_step_mix(r->x, r->n, 1, r->x, amount, row);
     return true;

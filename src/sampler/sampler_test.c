@@ -29,8 +29,10 @@ static bool knows_the_answer(void *ctx, float *denoised, const float *x, double 
     return true;
 }
 
-static bool constant_noise(void *ctx, float *out, size_t n, struct error *err)
+static bool constant_noise(void *ctx, float *out, size_t n, double from, double to,
+                           struct error *err)
 {
+    CHECK(from > to && to > 0);
     struct stub *s = ctx;
     if (++s->calls == s->fail_at)
         return error_set(err, ERROR_CANCELLED, "no noise");
@@ -49,8 +51,9 @@ static bool closed_form(void *ctx, float *denoised, const float *x, double sigma
     return true;
 }
 
-static bool closed_noise(void *ctx, float *out, size_t n, struct error *err)
+static bool closed_noise(void *ctx, float *out, size_t n, double from, double to, struct error *err)
 {
+    (void)from, (void)to;
     struct stub *s = ctx;
     (void)err;
     s->calls++;
@@ -87,7 +90,7 @@ static void every_sampler_reaches_a_known_answer(const struct schedule_inputs *i
             for (int i = 0; i < N; i++)
                 CHECK(fabs((double)x[i] - 0.25) < bound);
             CHECK(model.calls == sampler_evaluations(s, n_steps) || s->starts_unit);
-            CHECK(noise.calls == (s->draws_noise ? n_steps - 1 : 0));
+            CHECK(noise.calls == (s->noise ? n_steps - 1 : 0));
         }
     }
 }
@@ -113,7 +116,7 @@ static void every_sampler_passes_failures_on(const struct schedule_inputs *in)
                                             .scratch = scratch};
             CHECK(!s->run(&run, &err) && err.code == ERROR_CANCELLED);
         }
-        if (s->draws_noise) {
+        if (s->noise) {
             float x[N] = {0}, scratch[MAX_SCRATCH * N];
             struct stub model = {0}, noise = {.fail_at = 2};
             const struct sampler_run run = {.x = x,
