@@ -362,16 +362,20 @@ static bool fit_vocabulary(struct job *job, struct error *err)
 {
     char path[MODEL_FILES_PATH_BYTES];
     struct json vocab;
-    struct clip_config *c = &job->info.clip[0];
 
     if (!model_files_join(path, job->tokenizer, "vocab.json", err) ||
         !json_read_file(&vocab, path, JSON_VOCAB_MAX_BYTES, err))
         return false;
-    c->vocab_size = (int)json_object_size(vocab.root);
-    c->bos_id = c->vocab_size - 2;
-    c->eos_id = c->pad_id = c->vocab_size - 1;
+    const int size = (int)json_object_size(vocab.root);
+    for (int i = 0; i < 2; i++) {
+        struct clip_config *c = &job->info.clip[i];
+        c->pad_id = c->pad_id == c->eos_id ? size - 1 : c->pad_id;
+        c->vocab_size = size;
+        c->bos_id = size - 2;
+        c->eos_id = size - 1;
+    }
     json_clear(&vocab);
-    return c->vocab_size >= 2 || error_set(err, ERROR_INVALID, "%s: no vocabulary", path);
+    return size >= 2 || error_set(err, ERROR_INVALID, "%s: no vocabulary", path);
 }
 
 static bool read_option(struct job *job, const char *name, const char *value)
@@ -424,13 +428,14 @@ int main(int argc, char **argv)
     struct error err = {0};
 
     if (!read_arguments(&job, argc, argv)) {
-        fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny OUT [--single-file] [--holes]\n"
+        fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner OUT\n"
+                        "       [--single-file] [--holes]\n"
                         "       [--dtype f16|f32|bf16] [--seed N] [--tokenizer DIR]\n");
         return 2;
     }
     job.tensors = calloc(MAX_TENSORS, sizeof *job.tensors);
     job.buffer = malloc(BUFFER_BYTES);
-    bool tiny = job.info.clip[0].width == 48;
+    bool tiny = job.info.vae.channels[0] < 128;
     bool ok = (job.tensors && job.buffer) || error_set(&err, ERROR_MEMORY, "no memory");
     fill_normal(job.normal);
     ok = ok && (!tiny || !job.tokenizer || fit_vocabulary(&job, &err)) &&

@@ -110,32 +110,50 @@ static void check_picture(struct refcheck *r, struct pipeline *p, const json_t *
     image_format_clear(&want);
 }
 
-void refcheck_images(struct refcheck *r)
+/* From the model's folder, or from its single file with the folder's vocabulary. */
+static bool open_model(struct pipeline **out, const struct refcheck *r, const char *model,
+                       bool single_file, struct error *err)
 {
-    char path[REFCHECK_MAX_PATH], name[128], model[REFCHECK_MAX_PATH + 300] = "";
+    char path[2 * REFCHECK_MAX_PATH], tokenizer[2 * REFCHECK_MAX_PATH];
+
+    snprintf(path, sizeof path, "%s/%s%s", r->dir, model, single_file ? ".safetensors" : "");
+    snprintf(tokenizer, sizeof tokenizer, "%s/%s/tokenizer", r->dir, model);
+    return pipeline_open(out, path, single_file ? tokenizer : NULL, r->backend, err);
+}
+
+static void check_rows(struct refcheck *r, const json_t *root, bool single_file)
+{
+    char name[128];
+    const char *model = "";
     struct pipeline *p = NULL;
     size_t i;
     json_t *row;
 
-    refcheck_expect_path(r, path, "images/index.json");
-    json_t *root = refcheck_json(r, path, "images/index.json");
     json_array_foreach(root, i, row)
     {
         struct error err = {0};
-        snprintf(name, sizeof name, "picture %.100s", text_of(row, "file"));
-        snprintf(path, sizeof path, "%.2000s/%.255s", r->dir, text_of(row, "model"));
-        if (strcmp(path, model) != 0) {
+        snprintf(name, sizeof name, "picture %s%.60s", single_file ? "by single file " : "",
+                 text_of(row, "file"));
+        if (strcmp(text_of(row, "model"), model) != 0) {
             pipeline_close(p);
             p = NULL;
-            snprintf(model, sizeof model, "%s", path);
+            model = text_of(row, "model");
         }
-        if (!p && !pipeline_open(&p, model, NULL, r->backend, &err))
+        if (!p && !open_model(&p, r, model, single_file, &err))
             refcheck_fail(r, name, err.text);
-        else if (model_view(pipeline_model(p))->family != MODEL_SD1)
-            refcheck_skip(r, name, "the pipeline makes no pictures of this family yet");
         else
             check_picture(r, p, row, name);
     }
     pipeline_close(p);
+}
+
+void refcheck_images(struct refcheck *r)
+{
+    char path[REFCHECK_MAX_PATH];
+
+    refcheck_expect_path(r, path, "images/index.json");
+    json_t *root = refcheck_json(r, path, "images/index.json");
+    check_rows(r, root, false);
+    check_rows(r, root, true);
     json_decref(root);
 }

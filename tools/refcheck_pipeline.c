@@ -7,36 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* diffusers' EulerDiscreteScheduler: timesteps spaced as its configuration says ("leading" rounds
- * to whole ones), and sigmas linear between the trained ones. */
-static bool euler_timesteps(const struct refcheck_scene *s, double *timesteps, int n_steps)
-{
-    const bool leading = refcheck_leading(s->model);
-    const int last = s->train.n - 1, stride = s->train.n / n_steps;
-
-    for (int i = 0; i < n_steps; i++) {
-        const int from_end = n_steps - 1 - i;
-        timesteps[i] = leading ? stride * from_end + model_view(s->model)->schedule.steps_offset
-                               : (n_steps > 1 ? (double)last * from_end / (n_steps - 1) : last);
-        if (timesteps[i] > last)
-            return false;
-    }
-    return true;
-}
-
-static void euler_sigmas(const struct refcheck_scene *s, double *sigmas, const double *timesteps,
-                         int n_steps)
-{
-    for (int i = 0; i < n_steps; i++) {
-        const int low = (int)timesteps[i];
-        const double part = timesteps[i] - low;
-        sigmas[i] = s->train.sigma[low];
-        if (part > 0)
-            sigmas[i] += part * (s->train.sigma[low + 1] - s->train.sigma[low]);
-    }
-    sigmas[n_steps] = 0;
-}
-
 /* Latents after every step.  A sampler of unit variance states them so; the last one is already. */
 static void check_trail(struct refcheck_scene *s, const char *name, struct refcheck_guide *g,
                         int n_steps, bool unit, const struct refcheck_tensor *want)
@@ -86,9 +56,9 @@ static void check_txt2img(struct refcheck_scene *s, const struct safetensors *fi
     if (ok && ddim)
         ok = sampler_sigmas(sigmas, sampler, SCHEDULE_AUTOMATIC, n_steps, &inputs, &err);
     else if (ok) {
-        ok = euler_timesteps(s, timesteps, n_steps);
+        ok = refcheck_scene_timesteps(s, timesteps, n_steps);
         if (ok)
-            euler_sigmas(s, sigmas, timesteps, n_steps);
+            refcheck_scene_sigmas(s, sigmas, timesteps, n_steps);
     }
     for (size_t i = 0; ok && i < s->each; i++)
         noise.x[i] = (float)(noise.x[i] * sampler_noise_scale(sampler, sigmas[0]));
@@ -113,7 +83,7 @@ static void check_diffusers(struct refcheck *r)
 
     if (!file)
         return;
-    if (refcheck_scene_open(&s, r, "sd15 txt2img", file, "txt2img.euler.noise"))
+    if (refcheck_scene_open(&s, r, "sd15", "sd15 txt2img", file, "txt2img.euler.noise"))
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
             check_txt2img(&s, file, kinds[i]);
     refcheck_scene_close(&s);
@@ -193,7 +163,7 @@ static void check_k_diffusion(struct refcheck *r)
 
     if (!file)
         return;
-    const bool ok = refcheck_scene_open(&s, r, "sd15 k-diffusion", file, "noise");
+    const bool ok = refcheck_scene_open(&s, r, "sd15", "sd15 k-diffusion", file, "noise");
     for (size_t i = 0; ok && i < safetensors_count(file); i++) {
         const char *key = safetensors_at(file, i)->name;
         if (strncmp(key, "sigmas_", 7) == 0)
@@ -243,11 +213,11 @@ static void check_img2img_run(struct refcheck_scene *s, const struct safetensors
     bool ok = (x && image.x && posterior.x && noise.x && image.count == pixels &&
                posterior.count == s->each && noise.count == s->each) ||
               error_set(&err, ERROR_CORRUPT, "the file lacks pictures or noise of this size");
-    ok = ok && (euler_timesteps(s, timesteps, steps) ||
+    ok = ok && (refcheck_scene_timesteps(s, timesteps, steps) ||
                 error_set(&err, ERROR_CORRUPT, "more steps than the model was trained with"));
     if (ok) {
         check_img2img_draws(s->r, &posterior, &noise);
-        euler_sigmas(s, sigmas, timesteps, steps);
+        refcheck_scene_sigmas(s, sigmas, timesteps, steps);
         ok = refcheck_scene_encode(s, x, &image, posterior.x, &err);
     }
     for (size_t i = 0; ok && i < s->each; i++)
@@ -271,7 +241,7 @@ static void check_img2img(struct refcheck *r)
 
     if (!file)
         return;
-    if (refcheck_scene_open(&s, r, "sd15 img2img", file, "noise"))
+    if (refcheck_scene_open(&s, r, "sd15", "sd15 img2img", file, "noise"))
         check_img2img_run(&s, file);
     refcheck_scene_close(&s);
     safetensors_close(file);

@@ -42,6 +42,34 @@ static bool read_settings(struct refcheck_scene *s, const struct safetensors *fi
     return true;
 }
 
+bool refcheck_scene_timesteps(const struct refcheck_scene *s, double *timesteps, int n_steps)
+{
+    const bool leading = refcheck_leading(s->model);
+    const int last = s->train.n - 1, stride = s->train.n / n_steps;
+
+    for (int i = 0; i < n_steps; i++) {
+        const int from_end = n_steps - 1 - i;
+        timesteps[i] = leading ? stride * from_end + model_view(s->model)->schedule.steps_offset
+                               : (n_steps > 1 ? (double)last * from_end / (n_steps - 1) : last);
+        if (timesteps[i] > last)
+            return false;
+    }
+    return true;
+}
+
+void refcheck_scene_sigmas(const struct refcheck_scene *s, double *sigmas, const double *timesteps,
+                           int n_steps)
+{
+    for (int i = 0; i < n_steps; i++) {
+        const int low = (int)timesteps[i];
+        const double part = timesteps[i] - low;
+        sigmas[i] = s->train.sigma[low];
+        if (part > 0)
+            sigmas[i] += part * (s->train.sigma[low + 1] - s->train.sigma[low]);
+    }
+    sigmas[n_steps] = 0;
+}
+
 /* As written in the configuration: a float of 0.00085 is not 0.00085. */
 static double as_written(float beta)
 {
@@ -61,50 +89,60 @@ static bool init_train(struct refcheck_scene *s, struct error *err)
 
 void refcheck_scene_close(struct refcheck_scene *s)
 {
-    free(s->cond.rows);
+    text_cond_clear(&s->cond);
     pipeline_result_clear(&s->result);
     if (s->arena)
         s->r->backend->fn->arena_free(s->r->backend, s->arena, s->plan.arena_bytes);
     gen_plan_clear(&s->plan);
     schedule_train_clear(&s->train);
-    tokenizer_close(s->tokenizer);
+    tokenizer_close(s->tokenizer[0]);
+    tokenizer_close(s->tokenizer[1]);
     model_close(s->model);
     json_decref(s->settings);
 }
 
-bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const char *name,
-                         const struct safetensors *file, const char *noise)
+static bool open_tokenizers(struct refcheck_scene *s, struct error *err)
+{
+    const struct model_info *info = model_view(s->model);
+
+    for (int i = 0; i < 2; i++)
+        if (info->has_part[MODEL_TEXT_ENCODER + i] && info->tokenizer_dir[i] &&
+            !tokenizer_open(&s->tokenizer[i], info->tokenizer_dir[i], err))
+            return false;
+    return s->tokenizer[0] || s->tokenizer[1] ||
+           error_set(err, ERROR_NOT_FOUND, "the model's folder has no tokenizer");
+}
+
+bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const char *model,
+                         const char *name, const struct safetensors *file, const char *noise)
 {
     struct error err = {0};
     const struct tensor_info *latent = safetensors_find(file, noise);
     const struct plan_bounds bounds = gen_plan_no_bounds(0);
 
-    *s = (struct refcheck_scene){.r = r, .settings = refcheck_metadata(file)};
+    *s = (struct refcheck_scene){.r = r, .label = model, .settings = refcheck_metadata(file)};
     if (!latent || latent->n_dims != 4) {
         refcheck_fail(r, name, "no starting noise in the file");
         return false;
     }
-    s->model = refcheck_model(r, "sd15", false);
+    s->model = refcheck_model(r, model, false);
     if (!s->model)
         return false;
-    const char *dir = model_view(s->model)->tokenizer_dir[0];
-    bool ok = dir || error_set(&err, ERROR_NOT_FOUND, "the model's folder has no tokenizer");
-    ok = ok && tokenizer_open(&s->tokenizer, dir, &err) && init_train(s, &err) &&
-         read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
-         gen_plan_make(&s->plan, &s->request, s->model, r->backend, &bounds, NULL, &err) &&
-         r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
+    bool ok = open_tokenizers(s, &err) && init_train(s, &err) &&
+              read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
+              gen_plan_make(&s->plan, &s->request, s->model, r->backend, &bounds, NULL, &err) &&
+              r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
     if (ok) {
         s->each = (size_t)(latent->n_bytes / 4);
         s->result.images = calloc(1, sizeof *s->result.images);
         s->result.n_images = 1;
-        s->stage = (struct stage){.model = s->model,
-                                  .tokenizer = s->tokenizer,
+        s->stage = (struct stage){.base = stages_base(s->model, s->tokenizer, &s->plan),
                                   .backend = r->backend,
                                   .arena = s->arena,
                                   .request = &s->request,
                                   .plan = &s->plan,
                                   .result = &s->result};
-        ok = s->result.images ? text_encode(&s->cond, &s->stage, &err)
+        ok = s->result.images ? text_encode(&s->cond, &s->stage, &s->stage.base, &err)
                               : error_set(&err, ERROR_MEMORY, "no memory");
     }
     if (!ok)
@@ -191,6 +229,8 @@ bool refcheck_scene_run(struct refcheck_guide *g, const struct sampler *sampler,
     bool ok = scratch || error_set(err, ERROR_MEMORY, "no memory");
     if (ok && exec_start(net->exec, s->arena, err)) {
         exec_write(net->exec, net->unet.context, s->cond.rows, BACKEND_ROWS);
+        if (s->cond.added)
+            exec_write(net->exec, net->unet.added, s->cond.added, BACKEND_ROWS);
         ok = sampler->run(&run, err);
         exec_stop(net->exec);
     } else {

@@ -11,8 +11,9 @@ enum { REFCHECK_MAX_STEPS = 1000 };
 struct refcheck_scene {
     struct refcheck *r;
     struct model *model;
-    struct tokenizer *tokenizer;
-    json_t *settings; /* the file's */
+    struct tokenizer *tokenizer[2];
+    const char *label; /* the model's name, as rows begin */
+    json_t *settings;  /* the file's */
     struct gen_request request;
     struct gen_plan plan;
     struct gen_result result;
@@ -23,10 +24,11 @@ struct refcheck_scene {
     size_t each; /* numbers of a latent */
 };
 
-/* noise: a latent of the file, whose size the scene takes.  False after a FAIL or SKIP row; to be
- * closed either way. */
-bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const char *name,
-                         const struct safetensors *file, const char *noise) MUST_CHECK;
+/* model: "sd15", "sdxl".  noise: a latent of the file, whose size the scene takes.  False after a
+ * FAIL or SKIP row; to be closed either way. */
+bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const char *model,
+                         const char *name, const struct safetensors *file,
+                         const char *noise) MUST_CHECK;
 void refcheck_scene_close(struct refcheck_scene *s);
 
 /* Answers a sampler, and keeps what it was asked about. */
@@ -40,6 +42,13 @@ struct refcheck_guide {
     const float *noises;              /* step noises, used up one by one */
     size_t n_noises;
 };
+
+/* diffusers' EulerDiscreteScheduler: timesteps spaced as its configuration says ("leading" rounds
+ * to whole ones), and sigmas linear between the trained ones.  False for more steps than training
+ * had. */
+bool refcheck_scene_timesteps(const struct refcheck_scene *s, double *timesteps, int n_steps);
+void refcheck_scene_sigmas(const struct refcheck_scene *s, double *sigmas, const double *timesteps,
+                           int n_steps);
 
 /* Runs a sampler from x to its latent, in place. */
 bool refcheck_scene_run(struct refcheck_guide *g, const struct sampler *sampler, float *x,

@@ -44,16 +44,11 @@ static bool open_model(struct cli_check *c, struct error *err)
     const char *tokenizer = NULL;
     char room[CLI_MODEL_PATH_BYTES];
 
-    if (!cli_model_find(&c->model, s->model, s->models_dir, err) ||
-        !cli_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins, err) ||
-        !cpu_backend_open(&c->backend, (int)s->threads, s->isa, err) ||
-        !pipeline_open(&c->pipeline, c->model.path, tokenizer, c->backend, err) ||
-        !cli_memory_machine(&c->machine, s, true, err))
-        return false;
-    const struct model_info *info = model_view(pipeline_model(c->pipeline));
-    return info->family == MODEL_SD1 ||
-           error_set(err, ERROR_INVALID, "%s is an %s model: this version does not run such models",
-                     info->name, model_family_name(info->family));
+    return cli_model_find(&c->model, s->model, s->models_dir, err) &&
+           cli_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins, err) &&
+           cpu_backend_open(&c->backend, (int)s->threads, s->isa, err) &&
+           pipeline_open(&c->pipeline, c->model.path, tokenizer, c->backend, err) &&
+           cli_memory_machine(&c->machine, s, true, err);
 }
 
 /* What a report needs to know. */

@@ -197,11 +197,6 @@ static bool ask(struct run *run, struct error *err)
     const struct cli_options *o = run->options;
     const struct model_info *info = model_view(pipeline_model(run->pipeline));
 
-    if (info->family != MODEL_SD1)
-        return error_set(err, ERROR_INVALID,
-                         "%s is an %s model: this version plans such models (`diffusionapi "
-                         "plan`), but does not run them",
-                         info->name, model_family_name(info->family));
     run->policy = plan_policy_of(&o->settings);
     return cli_memory_machine(&run->machine, &o->settings, true, err) &&
            cli_request_make(&run->asked, o, &run->model, info, run->input_width, run->input_height,

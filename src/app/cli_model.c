@@ -176,10 +176,11 @@ bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
     if (!model_open(&model, m->path, err))
         return false;
     const struct model_info *info = model_view(model);
-    if (!info->tokenizer_dir[0]) {
+    if (!info->tokenizer_dir[0] && !info->tokenizer_dir[1]) {
+        const struct clip_config *clip = &info->clip[info->has_part[MODEL_TEXT_ENCODER] ? 0 : 1];
         if (named)
             *out = s->tokenizer_dir;
-        else if (borrow_tokenizer(room, s->models_dir, info->clip[0].vocab_size))
+        else if (borrow_tokenizer(room, s->models_dir, clip->vocab_size))
             *out = room;
     }
     model_close(model);

@@ -39,6 +39,15 @@ bool file_map_open(struct file_map *out, const char *path, struct error *err)
     return ok || error_prefix(err, "%s", path);
 }
 
+void file_map_forget(const void *bytes, size_t n_bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (uintptr_t)bytes / page * page;
+
+    if (n_bytes)
+        (void)madvise((void *)first, (uintptr_t)bytes + n_bytes - first, MADV_DONTNEED);
+}
+
 void file_map_close(struct file_map *map)
 {
     if (map->bytes)

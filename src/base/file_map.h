@@ -18,6 +18,10 @@ struct file_map {
  * Errors begin with path. */
 bool file_map_open(struct file_map *out, const char *path, struct error *err) MUST_CHECK;
 
+/* Gives the pages of some bytes of a mapping back to the system; touching them reads the file
+ * again. */
+void file_map_forget(const void *bytes, size_t n_bytes);
+
 /* Accepts a zeroed map. */
 void file_map_close(struct file_map *map);
 

@@ -24,6 +24,14 @@ struct preset {
         .pad_id = 0, .act = MODEL_ACT_GELU, .norm_eps = 1e-5f                                      \
     }
 
+/* The same vocabulary's size whatever its width. */
+#define TINY_CLIP(clip_width, clip_act, clip_pad, clip_projection)                                 \
+    {                                                                                              \
+        .vocab_size = 1000, .max_positions = 77, .width = clip_width, .intermediate = 192,         \
+        .heads = 4, .layers = 2, .bos_id = 998, .eos_id = 999, .act = clip_act,                    \
+        .pad_id = clip_pad, .projection_dim = clip_projection, .norm_eps = 1e-5f                   \
+    }
+
 #define UNET_COMMON                                                                                \
     .in_channels = 4, .out_channels = 4, .layers_per_block = 2, .groups = 32, .norm_eps = 1e-5f,   \
     .flip_sin_to_cos = true
@@ -55,20 +63,26 @@ static const struct preset presets[] = {
      .vae_channels = {128, 256, 512, 512}},
     {.name = "tiny",
      .family = MODEL_SD1,
-     .clip = {{.vocab_size = 1000,
-               .max_positions = 77,
-               .width = 48,
-               .intermediate = 192,
-               .heads = 4,
-               .layers = 2,
-               .bos_id = 998,
-               .eos_id = 999,
-               .pad_id = 999,
-               .act = MODEL_ACT_QUICK_GELU,
-               .norm_eps = 1e-5f}},
+     .clip = {TINY_CLIP(48, MODEL_ACT_QUICK_GELU, 999, 0)},
      .unet = {UNET_COMMON, .n_levels = 4, .channels = {32, 64, 96, 96},
               .transformer_layers = {1, 1, 1, 0}, .mid_transformer_layers = 1,
               .heads = {8, 8, 8, 8}, .mid_heads = 8, .cross_attention_dim = 48},
+     .vae_channels = {32, 32, 64, 64}},
+    {.name = "tiny-sdxl",
+     .family = MODEL_SDXL,
+     .clip = {TINY_CLIP(48, MODEL_ACT_QUICK_GELU, 999, 0), TINY_CLIP(64, MODEL_ACT_GELU, 0, 40)},
+     .unet = {UNET_COMMON, .n_levels = 3, .channels = {32, 64, 64}, .transformer_layers = {0, 1, 2},
+              .mid_transformer_layers = 2, .heads = {2, 4, 8}, .mid_heads = 8,
+              .cross_attention_dim = 112, .linear_projection = true, .addition_time_dim = 8,
+              .addition_input_dim = 88},
+     .vae_channels = {32, 32, 64, 64}},
+    {.name = "tiny-refiner",
+     .family = MODEL_SDXL_REFINER,
+     .clip = {{0}, TINY_CLIP(64, MODEL_ACT_GELU, 0, 40)},
+     .unet = {UNET_COMMON, .n_levels = 4, .channels = {32, 64, 64, 64},
+              .transformer_layers = {0, 1, 1, 0}, .mid_transformer_layers = 1,
+              .heads = {2, 4, 8, 8}, .mid_heads = 8, .cross_attention_dim = 64,
+              .linear_projection = true, .addition_time_dim = 8, .addition_input_dim = 80},
      .vae_channels = {32, 32, 64, 64}},
 };
 

@@ -4,7 +4,8 @@
 
 #include "model/model.h"
 
-/* "sd15", "sdxl", "refiner", or "tiny": a small model in SD 1.x layout.  Fills all but path, name
+/* "sd15", "sdxl", "refiner", or small models in these layouts: "tiny", "tiny-sdxl",
+ * "tiny-refiner".  Fills all but path, name
  * and tokenizers.  Returns false for other names. */
 bool model_presets_find(struct model_info *out, const char *name);
 

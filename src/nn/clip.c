@@ -45,20 +45,46 @@ static int encoder_layer(struct graph *g, const struct clip_config *c, int x, in
     return linear(g, in, c->width, (struct blocks_extra){.residual = x}, layer.text, "mlp.fc2");
 }
 
-int clip_build(struct graph *g, const struct clip_config *c, int ids, int skip, bool final_norm)
+static bool check(struct graph *g, const struct clip_config *c, int ids, int skip)
 {
-    if (skip < 1 || skip > c->layers) {
+    if (skip < 1 || skip > c->layers)
         graph_fail(g, "clip skip %d: this text encoder has layers 1 to %d", skip, c->layers);
-        return 0;
-    }
-    if (blocks_shape(g, ids).w > c->max_positions) {
+    else if (blocks_shape(g, ids).w > c->max_positions)
         graph_fail(g, "%lld tokens, but the text encoder has %d positions",
                    (long long)blocks_shape(g, ids).w, c->max_positions);
-        return 0;
-    }
+    else
+        return true;
+    return false;
+}
 
+static int final_layer_norm(struct graph *g, const struct clip_config *c, int x)
+{
+    return blocks_layer_norm(g, x, c->norm_eps, "text_model.final_layer_norm");
+}
+
+int clip_build(struct graph *g, const struct clip_config *c, int ids, int skip, bool final_norm)
+{
+    if (!check(g, c, ids, skip))
+        return 0;
     int x = embed(g, c, ids);
     for (int i = 0; i <= c->layers - skip; i++)
         x = encoder_layer(g, c, x, i);
-    return final_norm ? blocks_layer_norm(g, x, c->norm_eps, "text_model.final_layer_norm") : x;
+    return final_norm ? final_layer_norm(g, c, x) : x;
+}
+
+int clip_build_with_last(struct graph *g, const struct clip_config *c, int ids, int skip, int *last)
+{
+    int hidden = 0;
+
+    *last = 0;
+    if (!check(g, c, ids, skip))
+        return 0;
+    int x = embed(g, c, ids);
+    for (int i = 0; i < c->layers; i++) {
+        x = encoder_layer(g, c, x, i);
+        if (i == c->layers - skip)
+            hidden = x;
+    }
+    *last = final_layer_norm(g, c, x);
+    return hidden;
 }

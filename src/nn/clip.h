@@ -12,4 +12,9 @@
  * not named.  final_norm: through the final layer norm, as SD 1.x wants it; SDXL does not. */
 int clip_build(struct graph *g, const struct clip_config *c, int ids, int skip, bool final_norm);
 
+/* As clip_build without the final norm, but with every layer: *last is the last one's output
+ * through the final norm, from which the pooled text is read. */
+int clip_build_with_last(struct graph *g, const struct clip_config *c, int ids, int skip,
+                         int *last);
+
 #endif

@@ -9,11 +9,12 @@
 /* What the sampler's questions are answered with. */
 struct denoiser {
     const struct stage *stage;
+    const struct expert *expert; /* who answers */
+    const struct text_cond *cond;
     const struct schedule_train *train;
     struct rng *rngs; /* one per picture */
     float *in;        /* the network's, unet_batch latents */
     float *out;       /* its answers, all rounds */
-    const float *context;
     float *embedding; /* unet_batch rows */
     size_t each;      /* numbers of one latent */
     int call, calls;
@@ -21,8 +22,8 @@ struct denoiser {
 
 static void write_timestep(struct denoiser *d, float timestep)
 {
-    const struct unet_config *c = &model_view(d->stage->model)->unet;
-    struct network *net = &d->stage->plan->unet;
+    const struct unet_config *c = &model_view(d->expert->model)->unet;
+    struct network *net = d->expert->unet;
 
     for (int i = 0; i < d->stage->plan->unet_batch; i++)
         unet_timestep_embedding(d->embedding + (size_t)i * (size_t)c->channels[0], &timestep, 1,
@@ -39,6 +40,23 @@ static double clean(enum model_prediction prediction, double x, double answer, d
     return x / (sigma * sigma + 1) - answer * sigma / sqrt(sigma * sigma + 1);
 }
 
+static size_t count_of(const struct network *net, int tensor)
+{
+    return (size_t)graph_shape_count(graph_tensor_view(net->graph, tensor)->shape);
+}
+
+/* What the network is told besides the latent, for one round. */
+static void write_cond(const struct denoiser *d, size_t round)
+{
+    struct network *net = d->expert->unet;
+
+    exec_write(net->exec, net->unet.context,
+               d->cond->rows + round * count_of(net, net->unet.context), BACKEND_ROWS);
+    if (net->unet.added)
+        exec_write(net->exec, net->unet.added,
+                   d->cond->added + round * count_of(net, net->unet.added), BACKEND_ROWS);
+}
+
 /* One call of the network.  Where their number is only an estimate, the shares of the phase shrink
  * towards its end instead of going beyond it. */
 static bool call_network(struct denoiser *d, struct error *err)
@@ -51,21 +69,18 @@ static bool call_network(struct denoiser *d, struct error *err)
         calls = 1 / (sampler_progress(sampler, call + 1, d->calls) - from);
         call = from * calls;
     }
-    return stages_call(d->stage, &d->stage->plan->unet, PLAN_DENOISE, call, calls, err);
+    return stages_call(d->stage, d->expert->unet, d->expert->denoise_phase, call, calls, err);
 }
 
 /* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
 static bool ask(struct denoiser *d, struct error *err)
 {
     const struct gen_plan *plan = d->stage->plan;
-    struct network *net = &d->stage->plan->unet;
-    size_t context =
-        (size_t)graph_shape_count(graph_tensor_view(net->graph, net->unet.context)->shape);
+    struct network *net = d->expert->unet;
 
     for (int round = 0; round < plan->unet_rounds; round++) {
         if (plan->unet_rounds > 1)
-            exec_write(net->exec, net->unet.context, d->context + (size_t)round * context,
-                       BACKEND_ROWS);
+            write_cond(d, (size_t)round);
         if (!call_network(d, err))
             return false;
         exec_read(net->exec, net->out, d->out + (size_t)(round * plan->unet_batch) * d->each,
@@ -91,8 +106,8 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
 {
     struct denoiser *d = ctx;
     const struct gen_plan *plan = d->stage->plan;
-    struct network *net = &d->stage->plan->unet;
-    enum model_prediction prediction = model_view(d->stage->model)->schedule.prediction;
+    struct network *net = d->expert->unet;
+    enum model_prediction prediction = model_view(d->expert->model)->schedule.prediction;
     size_t n = d->each * (size_t)plan->batch;
     double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
     bool guided = plan->unet_batch * plan->unet_rounds > plan->batch;
@@ -155,19 +170,19 @@ static bool start(struct denoiser *d, float *x, const struct image *input, doubl
     return ok;
 }
 
-static bool sample(struct denoiser *d, float *x, const struct text_cond *cond, const double *sigmas,
-                   int n_steps, struct error *err)
+static bool sample(struct denoiser *d, float *x, const double *sigmas, int n_steps,
+                   struct error *err)
 {
     const struct stage *s = d->stage;
     const struct sampler *sampler = s->request->sampler;
-    struct network *net = &s->plan->unet;
+    struct network *net = d->expert->unet;
     size_t n = d->each * (size_t)s->plan->batch;
     double started = clock_seconds();
 
     float *scratch = stages_numbers(n * (size_t)(sampler->n_scratch + 1), err);
     bool ok = scratch && stages_begin(s, net, err);
     if (ok) {
-        exec_write(net->exec, net->unet.context, cond->rows, BACKEND_ROWS);
+        write_cond(d, 0);
         struct sampler_run run = {.x = x,
                                   .n = n,
                                   .sigmas = sigmas,
@@ -178,7 +193,7 @@ static bool sample(struct denoiser *d, float *x, const struct text_cond *cond, c
                                   .noise_ctx = d,
                                   .scratch = scratch};
         ok = sampler->run(&run, err);
-        stages_end(s, net, PLAN_DENOISE, started);
+        stages_end(s, net, d->expert->denoise_phase, started);
     }
     free(scratch);
     return ok;
@@ -196,12 +211,12 @@ static struct schedule_betas betas_of(const struct schedule_config *c)
 bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
              const struct image *input, struct error *err)
 {
-    const struct model_info *info = model_view(s->model);
+    const struct model_info *info = model_view(s->base.model);
     const struct gen_request *r = s->request;
     struct schedule_train train = {0};
     struct schedule_betas betas = betas_of(&info->schedule);
     struct schedule_inputs inputs = {.train = &train, .sdxl = info->family != MODEL_SD1};
-    struct denoiser d = {.stage = s, .train = &train, .context = cond->rows};
+    struct denoiser d = {.stage = s, .expert = &s->base, .cond = cond, .train = &train};
     size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)s->plan->unet_batch;
     size_t rounds = (size_t)s->plan->unet_rounds;
 
@@ -225,7 +240,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
         s->result->steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, sigmas[skip], err) &&
-             (n_steps == 0 || sample(&d, x, cond, sigmas + skip, n_steps, err));
+             (n_steps == 0 || sample(&d, x, sigmas + skip, n_steps, err));
     }
     if (ok) {
         *out = (struct latents){x, d.each};

@@ -4,27 +4,60 @@
 #include "memory/process_memory.h"
 #include "pipeline/stages.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { TOKENIZER_DIR_BYTES = 4096 };
 
 struct pipeline {
     struct model *model;
-    struct tokenizer *tokenizer;
+    struct tokenizer *tokenizer[2]; /* the second may be NULL, or the first for a refiner */
     struct backend *backend;
     void *arena;
     size_t arena_bytes;
 };
 
-static bool open_tokenizer(struct pipeline *p, const char *dir, struct error *err)
+/* The folder beside that of the first encoder's, where somebody names a single file's. */
+static bool open_sibling(struct tokenizer **out, const char *dir, struct error *err)
+{
+    char path[TOKENIZER_DIR_BYTES], vocab[TOKENIZER_DIR_BYTES + sizeof "/vocab.json"];
+    size_t len = strlen(dir);
+    struct stat st;
+
+    while (len > 1 && dir[len - 1] == '/')
+        len--;
+    if (len > TOKENIZER_DIR_BYTES - 3)
+        return true;
+    snprintf(path, sizeof path, "%.*s_2", (int)len, dir);
+    snprintf(vocab, sizeof vocab, "%s/vocab.json", path);
+    return stat(vocab, &st) != 0 || tokenizer_open(out, path, err);
+}
+
+/* Each encoder's own; a single vocabulary serves both. */
+static bool open_tokenizers(struct pipeline *p, const char *dir, struct error *err)
 {
     const struct model_info *info = model_view(p->model);
-    const char *own = info->tokenizer_dir[0];
 
-    if (!own && !dir)
+    if (!info->tokenizer_dir[0] && !info->tokenizer_dir[1] && !dir)
         return error_set(err, ERROR_NOT_FOUND,
                          "%s has no tokenizer; name a folder with vocab.json and merges.txt "
                          "with --tokenizer DIR or the setting tokenizer_dir",
                          info->path);
-    return tokenizer_open(&p->tokenizer, dir ? dir : own, err);
+    if (dir)
+        return tokenizer_open(&p->tokenizer[0], dir, err) &&
+               (info->family == MODEL_SD1 || open_sibling(&p->tokenizer[1], dir, err));
+    for (int i = 0; i < 2; i++)
+        if (info->tokenizer_dir[i] && info->has_part[MODEL_TEXT_ENCODER + i] &&
+            !tokenizer_open(&p->tokenizer[i], info->tokenizer_dir[i], err))
+            return false;
+    if (p->tokenizer[0] || p->tokenizer[1])
+        return true;
+    /* A refiner whose only folder is that of the encoder it lacks. */
+    return tokenizer_open(&p->tokenizer[0],
+                          info->tokenizer_dir[0] ? info->tokenizer_dir[0] : info->tokenizer_dir[1],
+                          err);
 }
 
 bool pipeline_open(struct pipeline **out, const char *model_path, const char *tokenizer_dir,
@@ -35,7 +68,7 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
     if (!p)
         return error_set(err, ERROR_MEMORY, "no memory for a model");
     p->backend = b;
-    if (!model_open(&p->model, model_path, err) || !open_tokenizer(p, tokenizer_dir, err)) {
+    if (!model_open(&p->model, model_path, err) || !open_tokenizers(p, tokenizer_dir, err)) {
         pipeline_close(p);
         return false;
     }
@@ -49,7 +82,8 @@ void pipeline_close(struct pipeline *p)
         return;
     if (p->arena)
         p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
-    tokenizer_close(p->tokenizer);
+    tokenizer_close(p->tokenizer[0]);
+    tokenizer_close(p->tokenizer[1]);
     model_close(p->model);
     free(p);
 }
@@ -72,7 +106,7 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
 
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
 {
-    return p->tokenizer;
+    return p->tokenizer[0] ? p->tokenizer[0] : p->tokenizer[1];
 }
 
 /* One arena serves every run: a run that needs no more takes nothing from the system. */
@@ -94,10 +128,10 @@ static bool run_stages(const struct stage *s, const struct image *input, struct 
     struct text_cond cond = {0};
     struct latents latents = {0};
 
-    bool ok = text_encode(&cond, s, err) && denoise(&latents, s, &cond, input, err) &&
+    bool ok = text_encode(&cond, s, &s->base, err) && denoise(&latents, s, &cond, input, err) &&
               vae_decode(s, &latents, err);
     stages_cleanup(s);
-    free(cond.rows);
+    text_cond_clear(&cond);
     free(latents.x);
     return ok;
 }
@@ -119,8 +153,7 @@ bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_r
     if (!result.images)
         return error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
 
-    struct stage s = {.model = p->model,
-                      .tokenizer = p->tokenizer,
+    struct stage s = {.base = stages_base(p->model, p->tokenizer, plan),
                       .backend = p->backend,
                       .request = r,
                       .plan = plan,

@@ -24,6 +24,18 @@ float *stages_numbers(size_t n, struct error *err)
     return x;
 }
 
+struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
+                          struct gen_plan *plan)
+{
+    return (struct expert){
+        .model = m,
+        .tokenizer = {tokenizer[0], tokenizer[1]},
+        .text = {plan->text.graph ? &plan->text : NULL, plan->text_2.graph ? &plan->text_2 : NULL},
+        .unet = &plan->unet,
+        .text_phase = PLAN_TEXT_ENCODE,
+        .denoise_phase = PLAN_DENOISE};
+}
+
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 {
     return_freed();
@@ -41,8 +53,8 @@ void stages_end(const struct stage *s, struct network *n, enum plan_phase phase,
 
 void stages_cleanup(const struct stage *s)
 {
-    struct network *all[] = {&s->plan->text, &s->plan->vae_encoder, &s->plan->unet,
-                             &s->plan->vae_decoder};
+    struct network *all[] = {&s->plan->text, &s->plan->text_2, &s->plan->vae_encoder,
+                             &s->plan->unet, &s->plan->vae_decoder};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (all[i]->weights)
             weights_drop(all[i]->weights);

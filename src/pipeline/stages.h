@@ -4,9 +4,19 @@
 
 #include "pipeline/pipeline.h"
 
-struct stage {
+/* A denoiser with the encoders it was trained with. */
+struct expert {
     const struct model *model;
-    const struct tokenizer *tokenizer;
+    /* For the first and the second encoder.  Without one of its own, an encoder takes the other's;
+     * the second then pads with 0. */
+    const struct tokenizer *tokenizer[2];
+    struct network *text[2]; /* the plan's; NULL where the model has no such encoder */
+    struct network *unet;
+    enum plan_phase text_phase, denoise_phase;
+};
+
+struct stage {
+    struct expert base;
     struct backend *backend;
     void *arena; /* at least plan->arena_bytes */
     const struct gen_request *request;
@@ -15,9 +25,11 @@ struct stage {
     struct gen_result *result;
 };
 
-/* Rows [unet_rounds][unet_batch][tokens][width]: without the prompt first when guided. */
+/* What a UNet is told about the request, [unet_rounds][unet_batch]: without the prompt first when
+ * guided.  Cleared with text_cond_clear. */
 struct text_cond {
-    float *rows; /* owned */
+    float *rows;  /* owned; tokens x width of each */
+    float *added; /* owned; pooled text and sizes of each; NULL where the UNet takes none */
 };
 
 /* Pictures one after another, each latent_channels planes of latent_h x latent_w, in the network's
@@ -42,7 +54,13 @@ bool stages_call(const struct stage *s, struct network *n, enum plan_phase phase
 /* zeroed numbers, or NULL and an error */
 float *stages_numbers(size_t n, struct error *err);
 
-bool text_encode(struct text_cond *out, const struct stage *s, struct error *err) MUST_CHECK;
+/* The plan's networks for its model. */
+struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
+                          struct gen_plan *plan);
+
+bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
+                 struct error *err) MUST_CHECK;
+void text_cond_clear(struct text_cond *c);
 
 /* The picture's latent; draws the posterior's noise from r first. */
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,

@@ -24,7 +24,7 @@ static void write_rows(float *rows, const float *planes, const struct vae_config
 static bool decode_one(const struct stage *s, const struct latents *latents, int i, float *rows,
                        float *pixels, struct error *err)
 {
-    const struct vae_config *c = &model_view(s->model)->vae;
+    const struct vae_config *c = &model_view(s->base.model)->vae;
     const struct gen_request *r = s->request;
     int calls = vae_tiled_calls(s->plan);
 

@@ -25,7 +25,7 @@ bool vae_encode(float *latent, const struct stage *s, const struct image *input,
                 struct error *err)
 {
     struct network *net = &s->plan->vae_encoder;
-    const struct vae_config *c = &model_view(s->model)->vae;
+    const struct vae_config *c = &model_view(s->base.model)->vae;
     size_t each =
         (size_t)c->latent_channels * (size_t)s->plan->latent_w * (size_t)s->plan->latent_h;
     double started = clock_seconds();

@@ -35,6 +35,13 @@ static bool finish(struct network *n, const struct model *m, enum model_part par
     return true;
 }
 
+/* Web UIs and diffusers' users count clip skip differently; what SDXL was trained with is both 1
+ * and 2 here, and deeper layers count from the last. */
+static int sdxl_skip(int clip_skip)
+{
+    return clip_skip > SDXL_SKIP ? clip_skip : SDXL_SKIP;
+}
+
 static bool has_part(const struct model *m, enum model_part part, struct error *err)
 {
     if (model_view(m)->has_part[part])
@@ -62,7 +69,8 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
     if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, options->attention, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out = clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : SDXL_SKIP, is_sd1);
+    out->out =
+        clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : sdxl_skip(clip_skip), is_sd1);
     if (!finish(out, m, MODEL_TEXT_ENCODER, b, options->most_arena_bytes, err))
         return false;
     count_touched_rows(out, c, n);
@@ -70,7 +78,7 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
 }
 
 bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
-                            const struct network_options *options, struct error *err)
+                            int clip_skip, const struct network_options *options, struct error *err)
 {
     const struct clip_config *c = &model_view(m)->clip[1];
     struct model_tensor projection;
@@ -78,7 +86,8 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
     if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, options->attention, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out = clip_build(out->graph, c, out->ids, SDXL_SKIP, false);
+    out->out = clip_build_with_last(out->graph, c, out->ids, sdxl_skip(clip_skip), &out->last);
+    graph_output(out->graph, out->last);
     if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, err))
         return false;
     count_touched_rows(out, c, n);

@@ -12,6 +12,7 @@ struct network {
     struct weights *weights;
     struct exec *exec;
     int ids;                 /* text encoder: [n, 1, 1, tokens] */
+    int last;                /* second text encoder: what the pooled text is read from */
     struct unet_inputs unet; /* UNet */
     int in;                  /* VAE: latent or picture */
     int out;
@@ -39,9 +40,11 @@ struct network_vae_options {
 bool network_text_encoder(struct network *out, const struct model *m, struct backend *b, int n,
                           int clip_skip, const struct network_options *options,
                           struct error *err) MUST_CHECK;
-/* SDXL's and its refiner's second encoder, with the bytes of its projection. */
+/* SDXL's and its refiner's second encoder, with the bytes of its projection.  clip_skip 1 is for
+ * both of SDXL's encoders the layer it was trained with, which is 2. */
 bool network_text_encoder_2(struct network *out, const struct model *m, struct backend *b, int n,
-                            const struct network_options *options, struct error *err) MUST_CHECK;
+                            int clip_skip, const struct network_options *options,
+                            struct error *err) MUST_CHECK;
 bool network_unet(struct network *out, const struct model *m, struct backend *b, int n,
                   int latent_h, int latent_w, const struct network_options *options,
                   struct error *err) MUST_CHECK;

@@ -15,8 +15,8 @@ static bool make_text(struct planner *p, int n, struct error *err)
 
     return (!first || network_text_encoder(&plan->text, p->model, p->backend, n,
                                            p->request->clip_skip, &options, err)) &&
-           (!second ||
-            network_text_encoder_2(&plan->text_2, p->model, p->backend, n, &options, err));
+           (!second || network_text_encoder_2(&plan->text_2, p->model, p->backend, n,
+                                              p->request->clip_skip, &options, err));
 }
 
 static struct plan_phase_need text_need(const struct planner *p, bool stream)
