@@ -100,7 +100,7 @@ static void choose_scale(const struct planned *t, const char *name, float *mean,
     if (t->n_dims == 1 || strstr(name, "_embedding.weight"))
         return;
     for (int i = 1; i < t->n_dims; i++)
-        inputs *= t->dims[i];
+        inputs *= t->dims[t->transposed ? 0 : i];
     *deviation = (float)(1 / sqrt((double)inputs));
     for (size_t i = 0; i < sizeof added / sizeof added[0]; i++)
         if (ends_with(name, added[i]))
@@ -125,6 +125,10 @@ static bool plan_tensor(void *ctx, const char *name, const int64_t *dims, int n_
         snprintf(t->file_name, sizeof t->file_name, "%s", name);
     } else if (tensor_names_spell(&job->info, job->part, name, t->file_name)) {
         t->transposed = job->part == MODEL_TEXT_ENCODER_2 && ends_with(name, "projection.weight");
+        if (t->transposed) {
+            t->dims[0] = dims[1];
+            t->dims[1] = dims[0];
+        }
         if (job->part == MODEL_VAE && strstr(name, ".to_") && n_dims == 2) {
             t->dims[2] = t->dims[3] = 1; /* LDM's attention is made of 1x1 convolutions */
             t->n_dims = 4;

@@ -18,21 +18,15 @@ static float weight_at(const struct model_tensor *t, size_t i)
     return t->dtype == DTYPE_F16 ? dtype_f32_from_f16(half) : dtype_f32_from_bf16(half);
 }
 
-/* Row by row of the file, whichever way the matrix lies. */
+/* The same sums in the same order whichever way the matrix lies. */
 static void project(float *out, const float *state, const struct model_tensor *t, size_t width,
                     size_t out_width)
 {
-    memset(out, 0, out_width * sizeof *out);
-    if (t->transposed) {
-        for (size_t k = 0; k < width; k++)
-            for (size_t i = 0; i < out_width; i++)
-                out[i] += state[k] * weight_at(t, k * out_width + i);
-        return;
-    }
     for (size_t i = 0; i < out_width; i++) {
         double sum = 0;
         for (size_t k = 0; k < width; k++)
-            sum += (double)state[k] * weight_at(t, i * width + k);
+            sum +=
+                (double)state[k] * weight_at(t, t->transposed ? k * out_width + i : i * width + k);
         out[i] = (float)sum;
     }
 }
