@@ -228,7 +228,8 @@ static bool names_exist(struct graph *g, const struct graph_op *op)
         exist = exist && is_weight(g, weights[i]);
     if (!exist)
         graph_fail(g, "%s reads something that does not exist", graph_op_name(op->kind));
-    bool windows = op->kind == GRAPH_OP_CONV || op->kind == GRAPH_OP_NORM_SUMS;
+    bool windows =
+        op->kind == GRAPH_OP_CONV || op->kind == GRAPH_OP_NORM_SUMS || op->kind == GRAPH_OP_ACT;
     for (int i = 0; exist && !windows && i < n_reads; i++)
         if (!is_whole(g, reads[i])) {
             graph_fail(g, "%s reads a window", graph_op_name(op->kind));
@@ -471,12 +472,19 @@ int graph_act(struct graph *g, const struct graph_act_op *op)
     if (!names_exist(g, &whole))
         return 0;
 
-    struct graph_shape a = g->tensors[op->a].shape;
-    if ((op->b && !same_shape(a, g->tensors[op->b].shape)) || op->act == GRAPH_ACT_GEGLU) {
+    const struct graph_tensor a = g->tensors[op->a];
+    const struct graph_tensor *b = &g->tensors[op->b ? op->b : op->a];
+    if (!same_shape(a.shape, b->shape) || a.y0 != b->y0 || a.full_h != b->full_h ||
+        op->act == GRAPH_ACT_GEGLU) {
         graph_fail(g, "activation of two different shapes");
         return 0;
     }
-    return add(g, &whole, a);
+    int result = add(g, &whole, a.shape);
+    if (result) {
+        g->tensors[result].y0 = a.y0;
+        g->tensors[result].full_h = a.full_h;
+    }
+    return result;
 }
 
 int graph_n_ops(const struct graph *g)

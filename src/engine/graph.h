@@ -127,7 +127,7 @@ struct graph_embed {
 };
 
 struct graph_act_op {
-    int a, b; /* b has a's shape, or is 0 */
+    int a, b; /* b has a's shape (and window, which the result has too), or is 0 */
     enum graph_act act;
 };
 

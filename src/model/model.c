@@ -226,18 +226,30 @@ static bool set_names(struct model *m, const char *path, struct error *err)
     return true;
 }
 
+bool model_internal_new(struct model **out, const char *path, struct error *err)
+{
+    struct model *m = calloc(1, sizeof *m);
+    if (!m)
+        return error_set(err, ERROR_MEMORY, "%s: no memory for a model", path);
+    if (!set_names(m, path, err)) {
+        model_close(m);
+        return false;
+    }
+    *out = m;
+    return true;
+}
+
 bool model_open(struct model **out, const char *path, struct error *err)
 {
+    struct model *m;
     struct stat st;
     if (stat(path, &st) != 0)
         return error_set_errno(err, errno, "cannot open the model") ||
                error_prefix(err, "%s", path);
 
-    struct model *m = calloc(1, sizeof *m);
-    if (!m)
-        return error_set(err, ERROR_MEMORY, "%s: no memory for a model", path);
-    if (!set_names(m, path, err) ||
-        !(S_ISDIR(st.st_mode) ? open_folder(m, err) : open_single_file(m, err)) ||
+    if (!model_internal_new(&m, path, err))
+        return false;
+    if (!(S_ISDIR(st.st_mode) ? open_folder(m, err) : open_single_file(m, err)) ||
         !check_together(&m->info, err)) {
         model_close(m);
         return false;
@@ -250,6 +262,7 @@ void model_close(struct model *m)
 {
     if (!m)
         return;
+    model_close(m->vae);
     model_index_clear(&m->index);
     model_files_clear(&m->files);
     free(m->path);
@@ -264,10 +277,15 @@ const struct model_info *model_view(const struct model *m)
     return &m->info;
 }
 
+const struct model_index *model_internal_index(const struct model *m, enum model_part part)
+{
+    return part == MODEL_VAE && m->vae ? &m->vae->index : &m->index;
+}
+
 bool model_find(const struct model *m, enum model_part part, const char *name,
                 struct model_tensor *out)
 {
-    const struct model_tensor *t = model_index_find(&m->index, part, name);
+    const struct model_tensor *t = model_index_find(model_internal_index(m, part), part, name);
     if (!t)
         return false;
     *out = *t;

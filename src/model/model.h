@@ -39,6 +39,7 @@ struct model_info {
     struct clip_config clip[2]; /* text_encoder, text_encoder_2 */
     struct unet_config unet;
     struct vae_config vae;
+    const char *vae_name; /* of the file that replaced the model's own VAE; NULL: none did */
     struct schedule_config schedule;
     const char *tokenizer_dir[2]; /* folders with vocab.json and merges.txt; NULL: none found */
 };

@@ -47,7 +47,7 @@ struct unet_config {
     int addition_input_dim; /* columns of add_embedding.linear_1 */
 };
 
-/* AutoencoderKL. */
+/* AutoencoderKL, or a tiny autoencoder. */
 struct vae_config {
     int in_channels, out_channels, latent_channels;
     int n_levels;
@@ -57,6 +57,12 @@ struct vae_config {
     bool mid_attention, quant_conv, post_quant_conv;
     float scaling_factor;
     float shift_factor; /* 0 for every SD 1.x and SDXL model */
+    /* TAESD, which diffusers calls AutoencoderTiny: one width, no norms and no attention;
+     * layers_per_block and groups mean nothing.  Pictures are 0..1, latents the sampler's own. */
+    bool tiny;
+    bool no_encoder;                      /* only the decoder is there */
+    int encoder_blocks[MODEL_MAX_LEVELS]; /* residual blocks by level, from the picture down */
+    int decoder_blocks[MODEL_MAX_LEVELS]; /* likewise, from the latent up */
 };
 
 /* Noise schedule the model was trained with. */

@@ -6,10 +6,11 @@
 
 struct model_inspect_part model_inspect_count(const struct model *m, enum model_part part)
 {
+    const struct model_index *index = model_internal_index(m, part);
     struct model_inspect_part sum = {0};
 
-    for (size_t i = 0; i < m->index.n; i++) {
-        const struct model_index_entry *e = &m->index.entries[i];
+    for (size_t i = 0; i < index->n; i++) {
+        const struct model_index_entry *e = &index->entries[i];
         if (e->part != part)
             continue;
         sum.tensors++;
@@ -66,7 +67,11 @@ static void write_unet(FILE *to, const struct unet_config *c)
 static void write_vae(FILE *to, const struct vae_config *c)
 {
     write_list(to, "widths", c->channels, c->n_levels);
-    fprintf(to, "  %-14s%d per level, %d norm groups\n", "layers", c->layers_per_block, c->groups);
+    if (c->tiny)
+        write_list(to, "tiny decoder", c->decoder_blocks, c->n_levels);
+    else
+        fprintf(to, "  %-14s%d per level, %d norm groups\n", "layers", c->layers_per_block,
+                c->groups);
     fprintf(to, "  %-14s%d, scaling factor %g\n", "latent", c->latent_channels,
             (double)c->scaling_factor);
 }

@@ -68,33 +68,38 @@ struct bands_layer bands_layer(struct graph *g, int64_t in_c, int64_t out_c, int
                                 .pad_after = kernel / 2};
 }
 
-/* What a convolution of bands takes besides its layer. */
-struct with {
-    int affine; /* and SiLU */
-    int residual;
-    int into;
-};
-
-/* The rows of a layer's result, read from the bands of x that hold what they need. */
-static int conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l,
-                     struct rows rows, struct with with)
+static struct graph_conv conv_of(const struct bands_layer *l, struct rows rows)
 {
-    struct graph_conv conv = {
-        .in = {.affine = with.affine, .silu = with.affine != 0, .enlarge = l->enlarge},
-        .weight = l->weight,
-        .bias = l->bias,
-        .out_c = l->out_c,
-        .kernel = l->kernel,
-        .stride = l->stride,
-        .pad_before = l->pad_before,
-        .pad_after = l->pad_after,
-        .residual = with.residual,
-        .out_y = rows.lo,
-        .out_rows = rows.hi - rows.lo,
-        .into = with.into};
-    int64_t lo, hi;
+    return (struct graph_conv){.in.enlarge = l->enlarge,
+                               .weight = l->weight,
+                               .bias = l->bias,
+                               .out_c = l->out_c,
+                               .kernel = l->kernel,
+                               .stride = l->stride,
+                               .pad_before = l->pad_before,
+                               .pad_after = l->pad_after,
+                               .out_y = rows.lo,
+                               .out_rows = rows.hi - rows.lo};
+}
+
+void bands_conv_reads(const struct bands *x, const struct bands_layer *l, int64_t from, int64_t to,
+                      int64_t *lo, int64_t *hi)
+{
+    const struct graph_conv conv = conv_of(l, (struct rows){from, to});
+    graph_op_conv_rows(&conv, x->h, lo, hi);
+}
+
+int bands_conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l, int64_t lo,
+                    int64_t hi, struct bands_with with)
+{
+    struct graph_conv conv = conv_of(l, (struct rows){lo, hi});
     int n = 0;
 
+    conv.in.affine = with.affine;
+    conv.in.silu = with.affine != 0;
+    conv.residual = with.residual;
+    conv.into = with.into;
+    conv.act = with.act;
     graph_op_conv_rows(&conv, x->h, &lo, &hi);
     for (int b = 0; b < x->n; b++) {
         if (!x->tensor[b])
@@ -112,6 +117,17 @@ static int conv_rows(struct graph *g, const struct bands *x, const struct bands_
     return graph_conv(g, &conv);
 }
 
+static int conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l,
+                     struct rows rows, struct bands_with with)
+{
+    return bands_conv_rows(g, x, l, rows.lo, rows.hi, with);
+}
+
+struct bands bands_cut(int64_t c, int64_t h, int64_t w, int64_t rows)
+{
+    return make_bands(c, h, w, rows, false);
+}
+
 static struct bands result_bands(const struct bands *x, const struct bands_layer *l, int64_t rows)
 {
     const int64_t h = l->enlarge ? 2 * x->h : x->h, w = l->enlarge ? 2 * x->w : x->w;
@@ -124,7 +140,7 @@ static int join(struct graph *g, const struct bands *x, const struct bands_layer
                 const struct bands *out)
 {
     const int64_t strip = x->rows > l->stride ? x->rows / l->stride : 1;
-    const struct with with = {
+    const struct bands_with with = {
         .into = graph_picture(
             g, (struct graph_shape){blocks_shape(g, x->tensor[0]).n, out->c, out->h, out->w})};
 
@@ -143,7 +159,7 @@ struct bands bands_conv(struct graph *g, const struct bands *x, const struct ban
         return out;
     }
     for (int b = 0; b < out.n; b++)
-        out.tensor[b] = conv_rows(g, x, l, band_rows(&out, b, 0), (struct with){0});
+        out.tensor[b] = conv_rows(g, x, l, band_rows(&out, b, 0), (struct bands_with){0});
     return out;
 }
 
@@ -179,7 +195,7 @@ static const struct bands *feed(struct block *k, int b, int64_t ahead)
         return k->x;
     const struct rows rows = band_rows(&k->fed, b, ahead);
     k->fed.tensor[b] =
-        rows.lo < rows.hi ? conv_rows(k->g, k->x, k->r->first, rows, (struct with){0}) : 0;
+        rows.lo < rows.hi ? conv_rows(k->g, k->x, k->r->first, rows, (struct bands_with){0}) : 0;
     return &k->fed;
 }
 
@@ -200,7 +216,7 @@ static int input_sums(struct block *k)
 
 static int hidden_sums(struct block *k)
 {
-    const struct with norm = {.affine = k->affine1};
+    const struct bands_with norm = {.affine = k->affine1};
     int sums = 0;
 
     for (int b = 0; b < k->hidden.n; b++) {
@@ -220,9 +236,9 @@ static int residual(struct block *k, const struct bands *in, int b)
     const struct rows rows = band_rows(&k->hidden, b, 0);
 
     if (k->shortcut.weight)
-        return conv_rows(k->g, in, &k->shortcut, rows, (struct with){0});
+        return conv_rows(k->g, in, &k->shortcut, rows, (struct bands_with){0});
     if (k->r->first) /* bands that are ahead are not those of the result */
-        return conv_rows(k->g, k->x, k->r->first, rows, (struct with){0});
+        return conv_rows(k->g, k->x, k->r->first, rows, (struct bands_with){0});
     return in->tensor[b];
 }
 
@@ -235,13 +251,13 @@ static struct bands result(struct block *k)
         const struct bands *in = needs_feed ? feed(k, b, k->r->hold ? 0 : 2) : k->x;
         const struct rows ahead = band_rows(&k->hidden, b, 1);
         if (!k->r->hold)
-            k->hidden.tensor[b] =
-                ahead.lo < ahead.hi
-                    ? conv_rows(k->g, in, &k->conv1, ahead, (struct with){.affine = k->affine1})
-                    : 0;
+            k->hidden.tensor[b] = ahead.lo < ahead.hi
+                                      ? conv_rows(k->g, in, &k->conv1, ahead,
+                                                  (struct bands_with){.affine = k->affine1})
+                                      : 0;
         out.tensor[b] =
             conv_rows(k->g, &k->hidden, &k->conv2, band_rows(&out, b, 0),
-                      (struct with){.affine = k->affine2, .residual = residual(k, in, b)});
+                      (struct bands_with){.affine = k->affine2, .residual = residual(k, in, b)});
     }
     return out;
 }
@@ -278,7 +294,7 @@ int bands_conv_out(struct graph *g, const struct bands *x, const struct bands_re
 
     for (int b = 0; b < x->n; b++)
         sums = add_sums(g, sums, x->tensor[b]);
-    struct with with = {.affine = norm_of(g, sums, x->c, r, norm)};
+    struct bands_with with = {.affine = norm_of(g, sums, x->c, r, norm)};
     with.into = graph_picture(
         g, (struct graph_shape){blocks_shape(g, x->tensor[0]).n, r->out_c, out.h, out.w});
     for (int b = 0; b < out.n; b++)

@@ -38,6 +38,25 @@ struct bands bands_whole(const struct graph *g, int tensor);
 struct bands_layer bands_layer(struct graph *g, int64_t in_c, int64_t out_c, int kernel,
                                const char *name);
 
+/* A picture c x h x w cut into bands of `rows`, none of them there yet; 0: one. */
+struct bands bands_cut(int64_t c, int64_t h, int64_t w, int64_t rows);
+
+/* What a convolution of bands takes besides its layer. */
+struct bands_with {
+    int affine; /* and SiLU */
+    int residual;
+    int into;
+    enum graph_act act;
+};
+
+/* Rows [lo, hi) of the layer's result, read from the bands of x that hold what they need. */
+int bands_conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l, int64_t lo,
+                    int64_t hi, struct bands_with with);
+
+/* Rows [*lo, *hi) of x that rows [from, to) of the layer's result are computed from. */
+void bands_conv_reads(const struct bands *x, const struct bands_layer *l, int64_t from, int64_t to,
+                      int64_t *lo, int64_t *hi);
+
 /* The layer's result of x in bands of `rows`, all of them; 0: one. */
 struct bands bands_conv(struct graph *g, const struct bands *x, const struct bands_layer *l,
                         int64_t rows);
