@@ -87,6 +87,17 @@ static bool open_model(struct run *run, struct error *err)
            pipeline_open(&run->pipeline, run->model.path, tokenizer, run->backend, err);
 }
 
+/* The VAE that replaces the model's, where one is named. */
+static bool open_vae(struct run *run, struct error *err)
+{
+    const char *path = NULL;
+    char room[CLI_MODEL_PATH_BYTES];
+
+    return cli_model_find_vae(&path, room, &run->options->settings,
+                              model_view(pipeline_model(run->pipeline)), err) &&
+           (!path || pipeline_set_vae(run->pipeline, path, err));
+}
+
 /* A text encoder sees 75 tokens; what it does not see is told. */
 static bool tell_cut(const struct run *run, const char *flag, const char *text, struct error *err)
 {
@@ -139,7 +150,7 @@ static bool compute(struct run *run, struct error *err)
 
 static bool save(struct run *run, struct error *err)
 {
-    const char *name = model_view(pipeline_model(run->pipeline))->name;
+    const struct model_info *info = model_view(pipeline_model(run->pipeline));
     double started = clock_seconds();
 
     for (int i = 0; i < run->result.n_images; i++) {
@@ -147,7 +158,7 @@ static bool save(struct run *run, struct error *err)
         if (cli_interrupt_asked(NULL))
             return error_set(err, ERROR_CANCELLED, "stopped before picture %d was written", i + 1);
         if (!cli_output_path(path, &run->output, i, err) ||
-            !cli_output_save(&run->output, i, &run->result.images[i], &run->sized.request, name,
+            !cli_output_save(&run->output, i, &run->result.images[i], &run->sized.request, info,
                              err))
             return false;
         fprintf(run->to, "picture: %s (seed %" PRIu64 ")\n", path,
@@ -241,8 +252,8 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     log_to_file(&log, to, LOG_INFO, "cli");
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
-              load_input(&run, err) && open_model(&run, err) && ask(&run, err) && plan(&run, err) &&
-              tell_cut(&run, "--prompt", o->prompt, err) &&
+              load_input(&run, err) && open_model(&run, err) && open_vae(&run, err) &&
+              ask(&run, err) && plan(&run, err) && tell_cut(&run, "--prompt", o->prompt, err) &&
               tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
     if (ok) {
         cli_memory_tell(&run.sized, &log);

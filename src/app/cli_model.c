@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "model/model_vae_find.h"
 #include "text/tokenizer.h"
 
 #include <dirent.h>
@@ -184,6 +185,24 @@ bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
             *out = room;
     }
     model_close(model);
+    return true;
+}
+
+bool cli_model_find_vae(const char **out, char room[CLI_MODEL_PATH_BYTES], const struct settings *s,
+                        const struct model_info *info, struct error *err)
+{
+    *out = NULL;
+    if (!s->vae[0])
+        return true;
+    if (strchr(s->vae, '/') && exists(s->vae))
+        snprintf(room, CLI_MODEL_PATH_BYTES, "%s", s->vae);
+    else if (!model_vae_find(room, s->vae, s->vae_dir, info->family, err)) {
+        /* A plain name means vae_dir first, and a file of this folder only then. */
+        if (!exists(s->vae))
+            return error_prefix(err, "--vae");
+        snprintf(room, CLI_MODEL_PATH_BYTES, "%s", s->vae);
+    }
+    *out = room;
     return true;
 }
 

@@ -26,6 +26,11 @@ bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
                               const struct cli_model *m, const struct settings *s,
                               const struct settings_origins *origins, struct error *err) MUST_CHECK;
 
+/* The VAE's path to use instead of info's own: a path, or a name in vae_dir; *out is NULL where the
+ * setting is empty, else room. */
+bool cli_model_find_vae(const char **out, char room[CLI_MODEL_PATH_BYTES], const struct settings *s,
+                        const struct model_info *info, struct error *err) MUST_CHECK;
+
 /* Width and height the model was trained at, pixels. */
 int cli_model_native_side(const struct model_info *info);
 

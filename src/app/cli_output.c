@@ -110,7 +110,7 @@ static void write_number(char *out, size_t room, double value)
 /* A1111's keys.  It takes a picture without RNG for one of its GPU generator, ours by default is
  * the CPU's, so that one is always named. */
 static bool write_infotext(struct buf *out, const struct cli_output *o, const struct gen_request *r,
-                           int i, const char *model_name, struct error *err)
+                           int i, const struct model_info *model, struct error *err)
 {
     enum schedule_kind kind = r->schedule->kind;
     char steps[16], cfg[40], seed[24], size[40], strength[40] = "", skip[16] = "", version[64];
@@ -135,7 +135,8 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
         {"Seed", seed},
         {"Size", size},
         {"Requested size", o->requested_size},
-        {"Model", model_name},
+        {"Model", model->name},
+        {"VAE", model->vae_name},
         {"Denoising strength", strength},
         {"Clip skip", skip},
         {"RNG", r->rng == RNG_CPU ? "CPU" : ""},
@@ -149,14 +150,14 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
 }
 
 bool cli_output_save(const struct cli_output *o, int i, const struct image *image,
-                     const struct gen_request *r, const char *model_name, struct error *err)
+                     const struct gen_request *r, const struct model_info *model, struct error *err)
 {
     char path[CLI_OUTPUT_PATH_BYTES];
     struct buf text;
 
     buf_init(&text, INFOTEXT_MAX_BYTES);
     bool ok =
-        cli_output_path(path, o, i, err) && write_infotext(&text, o, r, i, model_name, err) &&
+        cli_output_path(path, o, i, err) && write_infotext(&text, o, r, i, model, err) &&
         image_format_save(
             path, image,
             &(struct image_write_options){.infotext = text.bytes, .quality = o->jpeg_quality}, err);

@@ -3,6 +3,7 @@
 #define APP_CLI_OUTPUT_H
 
 #include "image/image.h"
+#include "model/model.h"
 #include "request/gen_request.h"
 
 enum { CLI_OUTPUT_PATH_BYTES = 4096 };
@@ -26,7 +27,7 @@ bool cli_output_path(char path[CLI_OUTPUT_PATH_BYTES], const struct cli_output *
 
 /* Writes picture i whole or not at all. */
 bool cli_output_save(const struct cli_output *o, int i, const struct image *image,
-                     const struct gen_request *r, const char *model_name,
+                     const struct gen_request *r, const struct model_info *model,
                      struct error *err) MUST_CHECK;
 
 #endif

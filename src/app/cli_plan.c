@@ -7,6 +7,7 @@
 #include "base/parse.h"
 #include "engine/cpu/cpu_backend.h"
 #include "image/image_format.h"
+#include "model/model_vae.h"
 #include "plan/plan_policy.h"
 
 #include <string.h>
@@ -144,14 +145,25 @@ static void print_report(FILE *to, const struct run *run)
                 is_at_limit(run) ? " (max_side allows no larger)" : "");
 }
 
+static bool open_model(struct run *run, struct error *err)
+{
+    const struct settings *s = &run->options->settings;
+    const char *vae = NULL;
+    char room[CLI_MODEL_PATH_BYTES];
+
+    return cli_model_find(&run->found, s->model, s->models_dir, err) &&
+           model_open(&run->model, run->found.path, err) &&
+           cli_model_find_vae(&vae, room, s, model_view(run->model), err) &&
+           (!vae || model_vae_replace(run->model, vae, err));
+}
+
 bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
 {
     const struct settings *s = &o->settings;
     struct run run = {.options = o, .policy = plan_policy_of(s)};
 
     bool ok = measure_input(&run, err) && cli_memory_machine(&run.machine, s, false, err) &&
-              cli_model_find(&run.found, s->model, s->models_dir, err) &&
-              model_open(&run.model, run.found.path, err) &&
+              open_model(&run, err) &&
               cpu_backend_open(&run.backend, (int)s->threads, s->isa, err) &&
               cli_request_make(&run.asked, o, &run.found, model_view(run.model), run.input_width,
                                run.input_height, err) &&

@@ -22,6 +22,12 @@ const struct settings_row settings_rows[] = {
      "folder of models that may be called by their name"},
     {FIELD(tokenizer_dir), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
      "folder with vocab.json and merges.txt for single-file models, which carry none"},
+    {FIELD(vae), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "VAE instead of the model's own: a folder, a file, or a name in vae_dir (taesd: the tiny "
+     "one); "
+     "empty: the model's"},
+    {FIELD(vae_dir), SETTINGS_TEXT, 0, 0, "vae", "VAE_DIR", NULL,
+     "folder of VAEs that may be called by their name"},
     {FIELD(isa), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto portable avx2 avx512 amx neon",
      "instruction set of the CPU kernels; auto takes the best there is"},
     {FIELD(threads), SETTINGS_INT, 0, 256, "0", NULL, NULL,

@@ -34,6 +34,8 @@ struct settings {
     char model[SETTINGS_TEXT_BYTES];
     char models_dir[SETTINGS_TEXT_BYTES];
     char tokenizer_dir[SETTINGS_TEXT_BYTES];
+    char vae[SETTINGS_TEXT_BYTES];
+    char vae_dir[SETTINGS_TEXT_BYTES];
     char isa[32];
     int64_t threads;
     int64_t max_side;

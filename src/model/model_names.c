@@ -228,8 +228,59 @@ static void put_vae_levels(struct out *o, const struct vae_config *c, bool up)
     }
 }
 
+/* Residual blocks of a tiny autoencoder's level; returns the number of the layer behind them. */
+static int put_tiny_blocks(struct out *o, const char *half, int at, int n, int width)
+{
+    for (int end = at + n; at < end; at++)
+        for (int i = 0; i < 3; i++) {
+            char p[PREFIX_BYTES];
+            format(p, "%s.layers.%d.conv.%d", half, at, 2 * i);
+            put_conv(o, p, "", width, width, 3);
+        }
+    return at;
+}
+
+static void put_tiny_conv(struct out *o, const char *half, int at, int to, int from, bool bias)
+{
+    char p[PREFIX_BYTES];
+    format(p, "%s.layers.%d", half, at);
+    put(o, p, ".weight", (int64_t[]){to, from, 3, 3}, 4);
+    if (bias)
+        put_vector(o, p, ".bias", to);
+}
+
+/* The numbering is told in model_config_tiny.h. */
+static void put_tiny_half(struct out *o, const struct vae_config *c, bool decoder)
+{
+    const char *half = decoder ? "decoder" : "encoder";
+    const int *blocks = decoder ? c->decoder_blocks : c->encoder_blocks;
+    int width = c->channels[0], at = decoder ? 2 : 1; /* the decoder's first ReLU is a layer */
+
+    put_tiny_conv(o, half, 0, width, decoder ? c->latent_channels : c->in_channels, true);
+    for (int level = 0; level < c->n_levels; level++) {
+        at = put_tiny_blocks(o, half, at, blocks[level], width);
+        if (level + 1 == c->n_levels)
+            break;
+        at += decoder; /* so is the doubling */
+        put_tiny_conv(o, half, at++, width, width, false);
+    }
+    put_tiny_conv(o, half, at, decoder ? c->out_channels : c->latent_channels, width, true);
+}
+
+static bool put_tiny(const struct vae_config *c, model_names_fn fn, void *ctx)
+{
+    struct out o = {.fn = fn, .ctx = ctx};
+
+    if (!c->no_encoder)
+        put_tiny_half(&o, c, false);
+    put_tiny_half(&o, c, true);
+    return !o.stopped;
+}
+
 bool model_names_vae(const struct vae_config *c, model_names_fn fn, void *ctx)
 {
+    if (c->tiny)
+        return put_tiny(c, fn, ctx);
     struct out o = {.fn = fn, .ctx = ctx};
     int first = c->channels[0], last = c->channels[c->n_levels - 1], latent = c->latent_channels;
 

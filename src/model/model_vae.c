@@ -6,6 +6,7 @@
 #include "model/model_config_shapes.h"
 #include "model/model_config_tiny.h"
 #include "model/model_internal.h"
+#include "model/model_names.h"
 #include "model/tensor_names.h"
 
 #include <ctype.h>
@@ -40,10 +41,10 @@ static const char *bare(const char *name)
     return rest ? rest : name;
 }
 
-static enum spelling spelling_of(const struct safetensors *file)
+static enum spelling spelling_of(const struct tensor_file *file)
 {
-    for (size_t i = 0; i < safetensors_count(file); i++) {
-        const char *name = bare(safetensors_at(file, i)->name);
+    for (size_t i = 0; i < tensor_file_count(file); i++) {
+        const char *name = bare(tensor_file_at(file, i)->name);
         bool half = without(name, "encoder.") || without(name, "decoder.");
         if (half && (strstr(name, "_blocks.") || strstr(name, ".mid_block.") ||
                      strncmp(name + strlen("encoder"), ".layers.", 8) == 0))
@@ -56,7 +57,7 @@ static enum spelling spelling_of(const struct safetensors *file)
     return SPELLED_LDM;
 }
 
-static bool add(struct model *m, const struct safetensors *file, const struct safetensors_tensor *t,
+static bool add(struct model *m, const struct tensor_file *file, const struct tensor_info *t,
                 const char *name, struct error *err)
 {
     struct model_tensor tensor;
@@ -64,8 +65,8 @@ static bool add(struct model *m, const struct safetensors *file, const struct sa
            model_index_add(&m->index, MODEL_VAE, name, &tensor, err);
 }
 
-static bool add_diffusers(struct model *m, const struct safetensors *file,
-                          const struct safetensors_tensor *t, struct error *err)
+static bool add_diffusers(struct model *m, const struct tensor_file *file,
+                          const struct tensor_info *t, struct error *err)
 {
     static const char *const starts[] = {"encoder.", "decoder.", "quant_conv.", "post_quant_conv."};
     char name[TENSOR_NAMES_BYTES];
@@ -81,8 +82,8 @@ static bool add_diffusers(struct model *m, const struct safetensors *file,
     return add(m, file, t, name, err);
 }
 
-static bool add_ldm(struct model *m, const struct safetensors *file,
-                    const struct tensor_names_layout *layout, const struct safetensors_tensor *t,
+static bool add_ldm(struct model *m, const struct tensor_file *file,
+                    const struct tensor_names_layout *layout, const struct tensor_info *t,
                     struct error *err)
 {
     struct tensor_names_target targets[TENSOR_NAMES_MAX_TARGETS];
@@ -94,9 +95,8 @@ static bool add_ldm(struct model *m, const struct safetensors *file,
 }
 
 /* "1.weight" of one half.  The decoder's authors count a clamp in front that diffusers does not. */
-static bool add_tiny(struct model *m, const struct safetensors *file,
-                     const struct safetensors_tensor *t, const char *rest, bool decoder,
-                     struct error *err)
+static bool add_tiny(struct model *m, const struct tensor_file *file, const struct tensor_info *t,
+                     const char *rest, bool decoder, struct error *err)
 {
     char name[TENSOR_NAMES_BYTES], *end;
     unsigned long at = isdigit((unsigned char)*rest) ? strtoul(rest, &end, 10) : ULONG_MAX;
@@ -111,8 +111,8 @@ static bool add_tiny(struct model *m, const struct safetensors *file,
     return add(m, file, t, name, err);
 }
 
-static bool add_tensor(struct model *m, const struct safetensors *file, enum spelling spelling,
-                       const struct tensor_names_layout *layout, const struct safetensors_tensor *t,
+static bool add_tensor(struct model *m, const struct tensor_file *file, enum spelling spelling,
+                       const struct tensor_names_layout *layout, const struct tensor_info *t,
                        struct error *err)
 {
     const char *rest = without(bare(t->name), tiny_decoder);
@@ -126,7 +126,7 @@ static bool add_tensor(struct model *m, const struct safetensors *file, enum spe
         rest = without(bare(t->name), tiny_encoder);
         return !rest || add_tiny(m, file, t, rest, false, err);
     case SPELLED_TINY_HALF: /* a sequence that does not begin with 0 begins with the clamp */
-        return add_tiny(m, file, t, t->name, !safetensors_find(file, "0.weight"), err);
+        return add_tiny(m, file, t, t->name, !tensor_file_find(file, "0.weight"), err);
     case SPELLED_LDM:
         break;
     }
@@ -136,18 +136,18 @@ static bool add_tensor(struct model *m, const struct safetensors *file, enum spe
 static bool add_file(struct model *m, const char *path, enum spelling *spelling, struct error *err)
 {
     struct tensor_names_layout layout = {0};
-    struct safetensors *file;
+    struct tensor_file *file;
 
     if (!model_files_open(&m->files, path, &file, err))
         return false;
     *spelling = spelling_of(file);
-    for (size_t i = 0; i < safetensors_count(file); i++) {
+    for (size_t i = 0; i < tensor_file_count(file); i++) {
         char full[TENSOR_NAMES_BYTES + sizeof checkpoint_prefix];
-        snprintf(full, sizeof full, "%s%s", checkpoint_prefix, bare(safetensors_at(file, i)->name));
+        snprintf(full, sizeof full, "%s%s", checkpoint_prefix, bare(tensor_file_at(file, i)->name));
         tensor_names_measure(&layout, full);
     }
-    for (size_t i = 0; i < safetensors_count(file); i++)
-        if (!add_tensor(m, file, *spelling, &layout, safetensors_at(file, i), err))
+    for (size_t i = 0; i < tensor_file_count(file); i++)
+        if (!add_tensor(m, file, *spelling, &layout, tensor_file_at(file, i), err))
             return false;
     return true;
 }
@@ -242,6 +242,25 @@ static bool open_dir(struct model *m, const struct model_info *joins, struct err
     return open_file(m, dir, err) && config_from_shapes(m, joins, err);
 }
 
+struct check {
+    const struct model *m;
+    struct error *err;
+};
+
+static bool is_there(void *ctx, const char *name, const int64_t *dims, int n_dims)
+{
+    const struct check *c = ctx;
+    const struct model_tensor *t = model_index_find(&c->m->index, MODEL_VAE, name);
+
+    if (!t)
+        return error_set(c->err, ERROR_CORRUPT, "%s: tensor '%s' is missing", c->m->path, name);
+    for (int i = 0; i < MODEL_MAX_DIMS; i++)
+        if ((i < n_dims ? dims[i] : 1) != (i < t->n_dims ? t->dims[i] : 1))
+            return error_set(c->err, ERROR_CORRUPT, "%s: tensor '%.200s' has the wrong shape",
+                             t->file, t->name);
+    return true;
+}
+
 bool model_vae_open(struct model **out, const char *path, const struct model_info *joins,
                     struct error *err)
 {
@@ -255,7 +274,8 @@ bool model_vae_open(struct model **out, const char *path, const struct model_inf
     m->info.single_file = !S_ISDIR(st.st_mode);
     m->info.family = joins ? joins->family : MODEL_SD1;
     if (!(m->info.single_file ? open_file(m, m->path, err) && config_from_shapes(m, joins, err)
-                              : open_dir(m, joins, err))) {
+                              : open_dir(m, joins, err)) ||
+        !model_names_vae(&m->info.vae, is_there, &(struct check){m, err})) {
         model_close(m);
         return false;
     }

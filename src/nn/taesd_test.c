@@ -3,6 +3,7 @@
 #include "engine/engine_testing.h"
 #include "engine/weights_bind.h"
 #include "model/model_vae.h"
+#include "model/tensor_file.h"
 #include "nn/nn_test_refs.h"
 #include "nn/nn_test_run.h"
 #include "nn/taesd.h"
@@ -34,13 +35,13 @@ static struct graph *build(const struct vae_config *c, bool encode, struct graph
     return g;
 }
 
-static struct nn_test_tensor expected(const struct safetensors *file, const char *name)
+static struct nn_test_tensor expected(const struct tensor_file *file, const char *name)
 {
     char full[64];
     struct nn_test_tensor t;
     snprintf(full, sizeof full, "expect.%s", name);
     t = (struct nn_test_tensor){0};
-    const struct safetensors_tensor *s = safetensors_find(file, full);
+    const struct tensor_info *s = tensor_file_find(file, full);
     CHECK(s && s->dtype == DTYPE_F32 && s->n_dims == 4);
     if (!s)
         return t;
@@ -85,7 +86,7 @@ static double tolerance(const char *isa)
     return strcmp(isa, "amx") == 0 ? 2e-2 : 2e-6;
 }
 
-static void compare(const struct model *m, const struct safetensors *file, const char *isa,
+static void compare(const struct model *m, const struct tensor_file *file, const char *isa,
                     bool encode)
 {
     static const int64_t rows[] = {0, 1, 4, 5, 8, 16, 100};
@@ -122,12 +123,12 @@ static void computes_what_pytorch_does_however_it_is_cut(void)
 {
     const struct cpu_kernels *table[8];
     int n = cpu_kernels_list(table);
-    struct safetensors *file = NULL;
+    struct tensor_file *file = NULL;
     struct model *m = NULL;
     struct error err = {0};
 
     bool ok =
-        safetensors_open(&file, vectors_path, &err) && model_vae_open(&m, vectors_path, NULL, &err);
+        tensor_file_open(&file, vectors_path, &err) && model_vae_open(&m, vectors_path, NULL, &err);
     if (!ok)
         fprintf(stderr, "%s\n", err.text);
     CHECK(ok);
@@ -139,7 +140,7 @@ static void computes_what_pytorch_does_however_it_is_cut(void)
         for (int encode = 0; encode < 2; encode++)
             compare(m, file, table[i]->name, encode);
     model_close(m);
-    safetensors_close(file);
+    tensor_file_close(file);
 }
 
 /* Bytes at the published width, without running. */
@@ -166,7 +167,7 @@ static void takes_little_memory(void)
         int input, out;
         struct graph *g = build(&published, row[i].encode, in, row[i].rows, &input, &out);
 
-        CHECK(cpu_backend_open(&b, 2, "auto", &err) && layout_make(&l, g, b, &err));
+        CHECK(cpu_backend_open(&b, 2, "auto", &err) && layout_make(&l, g, b, 0, &err));
         bool fits = (double)l.arena_bytes <= row[i].most_bytes && l.flops <= row[i].most_flops;
         if (!fits || getenv("TAESD_TELL"))
             fprintf(stderr, "%s %d in bands of %d: %.1f MB, %.1f GFLOP\n",

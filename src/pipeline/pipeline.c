@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "memory/process_memory.h"
+#include "model/model_vae.h"
 #include "pipeline/stages.h"
 
 #include <stdio.h>
@@ -86,6 +87,11 @@ void pipeline_close(struct pipeline *p)
     tokenizer_close(p->tokenizer[1]);
     model_close(p->model);
     free(p);
+}
+
+bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err)
+{
+    return model_vae_replace(p->model, path, err);
 }
 
 const struct model *pipeline_model(const struct pipeline *p)

@@ -43,6 +43,10 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
 /* Accepts NULL. */
 void pipeline_close(struct pipeline *p);
 
+/* Puts the VAE at path in the place of the model's (model/model_vae.h); NULL: the model's own
+ * again. Plans made before it must not be run any more. */
+bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err) MUST_CHECK;
+
 const struct model *pipeline_model(const struct pipeline *p);
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "nn/taesd.h"
 #include "pipeline/vae_tiled.h"
 
 #include <math.h>
@@ -30,6 +31,8 @@ static bool decode_one(const struct stage *s, const struct latents *latents, int
 
     write_rows(rows, latents->x + (size_t)i * latents->each, c,
                (size_t)s->plan->latent_w * (size_t)s->plan->latent_h);
+    if (c->tiny)
+        taesd_clamp(rows, latents->each);
     if (!vae_tiled_run(s, &s->plan->vae_decoder, PLAN_VAE_DECODE, i * calls, s->plan->batch * calls,
                        rows, (struct vae_side){c->latent_channels, 1}, pixels,
                        (struct vae_side){IMAGE_CHANNELS, r->width / s->plan->latent_w}, err))
@@ -38,7 +41,7 @@ static bool decode_one(const struct stage *s, const struct latents *latents, int
         return error_set(err, ERROR_CORRUPT,
                          "the VAE's answer is not a picture: some of its numbers are not finite");
     return image_from_floats(&s->result->images[i], pixels, r->width, r->height, IMAGE_HWC,
-                             IMAGE_SIGNED, err);
+                             c->tiny ? IMAGE_UNIT : IMAGE_SIGNED, err);
 }
 
 bool vae_decode(const struct stage *s, const struct latents *latents, struct error *err)

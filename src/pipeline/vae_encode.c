@@ -21,6 +21,16 @@ static void draw_latent(float *latent, const float *moments, size_t places,
         }
 }
 
+/* A tiny autoencoder's answer is the latent itself. */
+static void copy_latent(float *latent, const float *rows, size_t places, const struct vae_config *c)
+{
+    const size_t channels = (size_t)c->latent_channels;
+
+    for (size_t k = 0; k < channels; k++)
+        for (size_t i = 0; i < places; i++)
+            latent[k * places + i] = (rows[i * channels + k] - c->shift_factor) * c->scaling_factor;
+}
+
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
                 struct error *err)
 {
@@ -34,15 +44,19 @@ bool vae_encode(float *latent, const struct stage *s, const struct image *input,
     float *moments = stages_numbers(2 * each, err);
     bool ok = pixels && moments && stages_begin(s, net, err);
     if (ok) {
-        image_to_floats(pixels, input, IMAGE_HWC, IMAGE_SIGNED);
+        image_to_floats(pixels, input, IMAGE_HWC, c->tiny ? IMAGE_UNIT : IMAGE_SIGNED);
         ok = vae_tiled_run(s, net, PLAN_VAE_ENCODE, 0, vae_tiled_calls(s->plan), pixels,
                            (struct vae_side){IMAGE_CHANNELS, input->width / s->plan->latent_w},
-                           moments, (struct vae_side){2 * c->latent_channels, 1}, err);
+                           moments, (struct vae_side){(c->tiny ? 1 : 2) * c->latent_channels, 1},
+                           err);
         stages_end(s, net, PLAN_VAE_ENCODE, started);
     }
+    const size_t places = each / (size_t)c->latent_channels;
     for (int i = 0; ok && i < s->plan->batch; i++)
-        draw_latent(latent + (size_t)i * each, moments, each / (size_t)c->latent_channels, c,
-                    &rngs[i]);
+        if (c->tiny)
+            copy_latent(latent + (size_t)i * each, moments, places, c);
+        else
+            draw_latent(latent + (size_t)i * each, moments, places, c, &rngs[i]);
     free(pixels);
     free(moments);
     return ok;

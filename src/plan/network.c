@@ -2,6 +2,7 @@
 
 #include "engine/weights_bind.h"
 #include "nn/clip.h"
+#include "nn/taesd.h"
 #include "nn/vae.h"
 
 enum {
@@ -129,10 +130,11 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;
-    struct vae_tiling tiling = {.band_rows = options->band_rows};
+    const struct vae_tiling tiling = {.band_rows = options->band_rows};
     out->in =
         graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
-    out->out = vae_build_decode_tiled(out->graph, c, out->in, &tiling);
+    out->out = c->tiny ? taesd_build_decode(out->graph, c, out->in, options->band_rows)
+                       : vae_build_decode_tiled(out->graph, c, out->in, &tiling);
     return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
 }
 
@@ -142,13 +144,14 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
 {
     const struct vae_config *c = &model_view(m)->vae;
     int64_t scale = vae_scale(c);
-    struct vae_tiling tiling = {.band_rows = options->band_rows};
+    const struct vae_tiling tiling = {.band_rows = options->band_rows};
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;
     out->in = graph_input(
         out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});
-    out->out = vae_build_encode_tiled(out->graph, c, out->in, &tiling);
+    out->out = c->tiny ? taesd_build_encode(out->graph, c, out->in, options->band_rows)
+                       : vae_build_encode_tiled(out->graph, c, out->in, &tiling);
     return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
 }
 
