@@ -94,7 +94,7 @@ phases = {p["name"]: p for p in plan["phases"]}
 unet = phases["denoise"]["weights_bytes"]
 text = phases["text encode"]["weights_bytes"]
 assert 5.13e9 < unet < 5.15e9, unet
-assert 1.3e9 < text < 1.65e9, text
+assert 1.2e9 < text < 1.3e9, text  # the larger encoder; the first has gone by then
 assert plan["peak_bytes"] == max(p["sum_bytes"] for p in plan["phases"])
 assert plan["log"][0] == "==> System memory: 24.0GB total, 20.0GB available"
 assert plan["used"] == {"width": 1024, "height": 1024} == plan["requested"]

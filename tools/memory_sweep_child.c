@@ -54,8 +54,9 @@ static bool plan(struct child *c, struct error *err)
         if (!process_memory_read(&now, err))
             return false;
         bounds.base_bytes = (size_t)now.resident_bytes;
-        c->refused = !gen_plan_make(&c->plan, &c->request, pipeline_model(c->pipeline), c->backend,
-                                    &bounds, &c->least_bytes, &why);
+        c->refused = !gen_plan_make(
+            &c->plan, &c->request, &(const struct plan_models){.base = pipeline_model(c->pipeline)},
+            c->backend, &bounds, &c->least_bytes, &why);
         if (c->refused && why.code != ERROR_LIMIT) {
             *err = why;
             return false;

@@ -118,7 +118,8 @@ void memory_sweep_row_levers(char out[MEMORY_SWEEP_LEVERS_BYTES], const struct p
         add(out, MEMORY_SWEEP_LEVERS_BYTES, "in-turn");
     if (l->vae != PLAN_VAE_WHOLE) {
         snprintf(word, sizeof word, "%s-%d", l->vae == PLAN_VAE_EXACT ? "exact" : "blended",
-                 l->vae == PLAN_VAE_EXACT ? l->band_rows : l->tile);
+                 l->vae == PLAN_VAE_EXACT ? l->band_rows
+                                          : (l->tile_w > l->tile_h ? l->tile_w : l->tile_h));
         add(out, MEMORY_SWEEP_LEVERS_BYTES, word);
     }
 }

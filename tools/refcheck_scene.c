@@ -130,7 +130,8 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
         return false;
     bool ok = open_tokenizers(s, &err) && init_train(s, &err) &&
               read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
-              gen_plan_make(&s->plan, &s->request, s->model, r->backend, &bounds, NULL, &err) &&
+              gen_plan_make(&s->plan, &s->request, &(const struct plan_models){.base = s->model},
+                            r->backend, &bounds, NULL, &err) &&
               r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
     if (ok) {
         s->each = (size_t)(latent->n_bytes / 4);
@@ -163,8 +164,8 @@ static bool guided(void *ctx, float *denoised, const float *x, double sigma, str
     const struct refcheck_scene *s = g->scene;
     const struct model_info *info = model_view(s->model);
     const struct unet_config *c = &info->unet;
-    const struct network *net = &s->plan.unet;
-    const size_t n = s->each, rows = (size_t)s->plan.unet_batch;
+    const struct network *net = &s->plan.phase[PLAN_DENOISE].net;
+    const size_t n = s->each, rows = (size_t)s->plan.phase[PLAN_DENOISE].batch;
     const float t = (float)(g->timesteps ? g->timesteps[g->call] : //
                                 schedule_timestep(&s->train, sigma));
     float *numbers = calloc(2 * n + 2 * (size_t)c->channels[0], sizeof *numbers);
@@ -214,7 +215,7 @@ bool refcheck_scene_run(struct refcheck_guide *g, const struct sampler *sampler,
                         const double *sigmas, int n_steps, struct error *err)
 {
     const struct refcheck_scene *s = g->scene;
-    const struct network *net = &s->plan.unet;
+    const struct network *net = &s->plan.phase[PLAN_DENOISE].net;
     float *scratch = calloc(s->each * (size_t)(sampler->n_scratch + 1), sizeof *scratch);
     const struct sampler_run run = {.x = x,
                                     .n = s->each,
@@ -246,7 +247,7 @@ void refcheck_scene_decode(struct refcheck_scene *s, const char *name, const flo
                            const struct refcheck_tensor *want)
 {
     const struct vae_config *c = &model_view(s->model)->vae;
-    const struct network *net = &s->plan.vae_decoder;
+    const struct network *net = &s->plan.phase[PLAN_VAE_DECODE].net;
     const size_t pixels = (size_t)graph_shape_count(graph_tensor_view(net->graph, net->out)->shape);
     struct error err = {0};
     float *numbers = calloc(pixels + s->each, sizeof *numbers);
@@ -280,7 +281,7 @@ bool refcheck_scene_encode(struct refcheck_scene *s, float *latent,
                            struct error *err)
 {
     const struct vae_config *c = &model_view(s->model)->vae;
-    const struct network *net = &s->plan.vae_encoder;
+    const struct network *net = &s->plan.phase[PLAN_VAE_ENCODE].net;
     float *numbers = calloc(image->count + 2 * s->each, sizeof *numbers);
 
     bool ok = numbers || error_set(err, ERROR_MEMORY, "no memory");

@@ -59,7 +59,8 @@ static void check_text_row(const struct texts *t, const struct safetensors *file
     request.prompt = prompt;
     request.negative_prompt = negative;
     request.width = request.height = 64;
-    bool ok = gen_plan_make(&plan, &request, t->model, t->r->backend, &bounds, NULL, &err) &&
+    bool ok = gen_plan_make(&plan, &request, &(const struct plan_models){.base = t->model},
+                            t->r->backend, &bounds, NULL, &err) &&
               t->r->backend->fn->arena_new(t->r->backend, &s.arena, plan.arena_bytes, &err);
     s.base = stages_base(t->model, t->tokenizer, &plan);
     ok = ok && text_encode(&cond, &s, &s.base, &err);

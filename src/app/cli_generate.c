@@ -221,7 +221,7 @@ static bool plan(struct run *run, struct error *err)
     struct plan_size_ask ask = {.policy = &run->policy,
                                 .machine = &run->machine,
                                 .request = &run->asked,
-                                .model = pipeline_model(run->pipeline),
+                                .models = {.base = pipeline_model(run->pipeline)},
                                 .backend = run->backend};
     struct transcript *t = &run->sized.transcript;
 

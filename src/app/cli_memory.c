@@ -67,7 +67,7 @@ void cli_memory_write_levers(char out[CLI_MEMORY_LEVERS_BYTES], const struct gen
         add(out, text);
     } else if (l->vae == PLAN_VAE_BLENDED) {
         snprintf(text, sizeof text, "VAE in blended tiles of %dx%d latent places (approximate)",
-                 plan->tile_w, plan->tile_h);
+                 l->tile_w, l->tile_h);
         add(out, text);
     }
     if (l->stream_vae)

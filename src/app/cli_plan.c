@@ -68,7 +68,7 @@ static bool make_plan(struct run *run, struct error *err)
     struct plan_size_ask ask = {.policy = &run->policy,
                                 .machine = &run->machine,
                                 .request = &run->asked,
-                                .model = run->model,
+                                .models = {.base = run->model},
                                 .backend = run->backend};
     const struct gen_limits limits = cli_request_limits(&run->options->settings);
     int side = limits.max_side / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE;
@@ -87,7 +87,7 @@ static double mb(size_t bytes)
 
 static void print_phase(FILE *to, const struct gen_plan *p, enum plan_phase phase)
 {
-    const struct plan_phase_need *n = &p->phase[phase];
+    const struct plan_stage *n = &p->phase[phase];
     size_t sum = gen_plan_phase_bytes(p, phase);
     char bar[BAR_CELLS + 1];
     int cells = p->peak_bytes ? (int)((double)sum * BAR_CELLS / (double)p->peak_bytes + 0.5) : 0;

@@ -44,7 +44,7 @@ static json_t *levers_json(const struct gen_plan *p)
                      "stream_text", l->stream_text, "stream_unet", l->stream, "stream_vae",
                      l->stream_vae, "guidance_in_turn", l->guidance_in_turn, "attention",
                      attention[l->attention], "vae", vae[l->vae], "vae_band_rows", l->band_rows,
-                     "vae_tile", l->tile);
+                     "vae_tile", (l->tile_w > l->tile_h ? l->tile_w : l->tile_h));
 }
 
 static json_t *phases_json(const struct gen_plan *p)
@@ -52,7 +52,7 @@ static json_t *phases_json(const struct gen_plan *p)
     json_t *all = json_array();
 
     for (int i = 0; i < PLAN_PHASES; i++) {
-        const struct plan_phase_need *n = &p->phase[i];
+        const struct plan_stage *n = &p->phase[i];
         if (!n->used)
             continue;
         json_array_append_new(all, json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:f}", "name",

@@ -13,9 +13,9 @@ struct denoiser {
     const struct text_cond *cond;
     const struct schedule_train *train;
     struct rng *rngs; /* one per picture */
-    float *in;        /* the network's, unet_batch latents */
+    float *in;        /* the network's, the latents of a call */
     float *out;       /* its answers, all rounds */
-    float *embedding; /* unet_batch rows */
+    float *embedding; /* one row a latent of a call */
     size_t each;      /* numbers of one latent */
     int call, calls;
 };
@@ -25,7 +25,7 @@ static void write_timestep(struct denoiser *d, float timestep)
     const struct unet_config *c = &model_view(d->expert->model)->unet;
     struct network *net = d->expert->unet;
 
-    for (int i = 0; i < d->stage->plan->unet_batch; i++)
+    for (int i = 0; i < d->expert->denoise->batch; i++)
         unet_timestep_embedding(d->embedding + (size_t)i * (size_t)c->channels[0], &timestep, 1,
                                 c->channels[0], c->flip_sin_to_cos, c->freq_shift);
     exec_write(net->exec, net->unet.timestep, d->embedding, BACKEND_ROWS);
@@ -75,30 +75,28 @@ static bool call_network(struct denoiser *d, struct error *err)
 /* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
 static bool ask(struct denoiser *d, struct error *err)
 {
-    const struct gen_plan *plan = d->stage->plan;
+    const struct plan_stage *phase = d->expert->denoise;
     struct network *net = d->expert->unet;
 
-    for (int round = 0; round < plan->unet_rounds; round++) {
-        if (plan->unet_rounds > 1)
+    for (int round = 0; round < phase->rounds; round++) {
+        if (phase->rounds > 1)
             write_cond(d, (size_t)round);
         if (!call_network(d, err))
             return false;
-        exec_read(net->exec, net->out, d->out + (size_t)(round * plan->unet_batch) * d->each,
+        exec_read(net->exec, net->out, d->out + (size_t)(round * phase->batch) * d->each,
                   BACKEND_PLANES);
     }
     return true;
 }
 
 /* Under pressure the plan changes to one that needs less and draws the same picture. */
-static void relieve(const struct stage *s)
+static void relieve(const struct stage *s, struct plan_stage *phase)
 {
-    struct gen_plan *plan = s->plan;
-
-    if (plan->levers.stream || !plan->may_stream || !s->watch || !s->watch->pressed ||
+    if (phase->stream || !s->plan->may_stream || !s->watch || !s->watch->pressed ||
         !s->watch->pressed(s->watch->ctx))
         return;
-    weights_set_policy(plan->unet.weights, WEIGHTS_STREAMED);
-    plan->levers.stream = true;
+    weights_set_policy(phase->net.weights, WEIGHTS_STREAMED);
+    phase->stream = s->plan->levers.stream = true;
     s->result->relieved = true;
 }
 
@@ -106,19 +104,20 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
 {
     struct denoiser *d = ctx;
     const struct gen_plan *plan = d->stage->plan;
+    const struct plan_stage *phase = d->expert->denoise;
     struct network *net = d->expert->unet;
     enum model_prediction prediction = model_view(d->expert->model)->schedule.prediction;
     size_t n = d->each * (size_t)plan->batch;
     double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
-    bool guided = plan->unet_batch * plan->unet_rounds > plan->batch;
+    bool guided = phase->batch * phase->rounds > plan->batch;
 
     for (size_t i = 0; i < n; i++)
         d->in[i] = (float)(x[i] * scale);
-    if (plan->unet_batch > plan->batch)
+    if (phase->batch > plan->batch)
         memcpy(d->in + n, d->in, n * sizeof *d->in);
     exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
     write_timestep(d, (float)schedule_timestep(d->train, sigma));
-    relieve(d->stage);
+    relieve(d->stage, d->expert->denoise);
     if (!ask(d, err))
         return false;
 
@@ -217,11 +216,11 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     struct schedule_betas betas = betas_of(&info->schedule);
     struct schedule_inputs inputs = {.train = &train, .sdxl = info->family != MODEL_SD1};
     struct denoiser d = {.stage = s, .expert = &s->base, .cond = cond, .train = &train};
-    size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)s->plan->unet_batch;
-    size_t rounds = (size_t)s->plan->unet_rounds;
+    const struct plan_stage *phase = s->base.denoise;
+    size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)phase->batch;
+    size_t rounds = (size_t)phase->rounds;
 
-    d.each =
-        (size_t)info->vae.latent_channels * (size_t)s->plan->latent_w * (size_t)s->plan->latent_h;
+    d.each = (size_t)info->vae.latent_channels * (size_t)phase->latent_w * (size_t)phase->latent_h;
     double *sigmas = calloc(sampler_sigmas_room(r->steps), sizeof *sigmas);
     float *x = stages_numbers(d.each * batch, err);
     d.rngs = calloc(batch, sizeof *d.rngs);
@@ -236,7 +235,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     if (ok) {
         int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
         int n_steps = r->steps - skip;
-        d.calls = sampler_evaluations(r->sampler, n_steps) * s->plan->unet_rounds;
+        d.calls = sampler_evaluations(r->sampler, n_steps) * phase->rounds;
         s->result->steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, sigmas[skip], err) &&

@@ -107,7 +107,8 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
         return false;
     struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
     within.base_bytes = now.resident_bytes;
-    return gen_plan_make(out, r, p->model, p->backend, &within, NULL, err);
+    const struct plan_models models = {.base = p->model};
+    return gen_plan_make(out, r, &models, p->backend, &within, NULL, err);
 }
 
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)

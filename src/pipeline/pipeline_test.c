@@ -283,7 +283,7 @@ static void runs_unguided_at_scale_1(struct pipeline *p)
     struct error err = {0};
 
     r.cfg_scale = 1;
-    CHECK(pipeline_plan(&plan, p, &r, NULL, &err) && plan.unet_batch == 1);
+    CHECK(pipeline_plan(&plan, p, &r, NULL, &err) && plan.phase[PLAN_DENOISE].batch == 1);
     gen_plan_clear(&plan);
     struct gen_result plain = picture(p, &r, NULL);
     r.negative_prompt = "a green square";

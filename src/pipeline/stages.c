@@ -27,11 +27,15 @@ float *stages_numbers(size_t n, struct error *err)
 struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
                           struct gen_plan *plan)
 {
+    struct plan_stage *text = &plan->phase[PLAN_TEXT_ENCODE];
+    struct plan_stage *denoise = &plan->phase[PLAN_DENOISE];
+
     return (struct expert){
         .model = m,
         .tokenizer = {tokenizer[0], tokenizer[1]},
-        .text = {plan->text.graph ? &plan->text : NULL, plan->text_2.graph ? &plan->text_2 : NULL},
-        .unet = &plan->unet,
+        .text = {text->net.graph ? &text->net : NULL, text->net_2.graph ? &text->net_2 : NULL},
+        .unet = &denoise->net,
+        .denoise = denoise,
         .text_phase = PLAN_TEXT_ENCODE,
         .denoise_phase = PLAN_DENOISE};
 }
@@ -53,11 +57,13 @@ void stages_end(const struct stage *s, struct network *n, enum plan_phase phase,
 
 void stages_cleanup(const struct stage *s)
 {
-    struct network *all[] = {&s->plan->text, &s->plan->text_2, &s->plan->vae_encoder,
-                             &s->plan->unet, &s->plan->vae_decoder};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]->weights)
-            weights_drop(all[i]->weights);
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        struct plan_stage *stage = &s->plan->phase[i];
+        if (stage->net.weights)
+            weights_drop(stage->net.weights);
+        if (stage->net_2.weights)
+            weights_drop(stage->net_2.weights);
+    }
     return_freed();
 }
 

@@ -12,6 +12,7 @@ struct expert {
     const struct tokenizer *tokenizer[2];
     struct network *text[2]; /* the plan's; NULL where the model has no such encoder */
     struct network *unet;
+    struct plan_stage *denoise; /* the UNet's phase in the plan */
     enum plan_phase text_phase, denoise_phase;
 };
 
@@ -25,8 +26,8 @@ struct stage {
     struct gen_result *result;
 };
 
-/* What a UNet is told about the request, [unet_rounds][unet_batch]: without the prompt first when
- * guided.  Cleared with text_cond_clear. */
+/* What a UNet is told about the request, [rounds][batch] of its phase: without the prompt first
+ * when guided.  Cleared with text_cond_clear. */
 struct text_cond {
     float *rows;  /* owned; tokens x width of each */
     float *added; /* owned; pooled text and sizes of each; NULL where the UNet takes none */

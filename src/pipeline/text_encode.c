@@ -91,7 +91,7 @@ static void spread(struct text_cond *out, const struct answers *a, const struct 
 bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
                  struct error *err)
 {
-    const size_t rows = (size_t)(s->plan->unet_batch * s->plan->unet_rounds);
+    const size_t rows = (size_t)(e->denoise->batch * e->denoise->rounds);
     const size_t added = (size_t)model_view(e->model)->unet.addition_input_dim;
     struct answers a = {.n = (int)rows / s->plan->batch};
 

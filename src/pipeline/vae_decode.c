@@ -27,15 +27,16 @@ static bool decode_one(const struct stage *s, const struct latents *latents, int
 {
     const struct vae_config *c = &model_view(s->base.model)->vae;
     const struct gen_request *r = s->request;
-    int calls = vae_tiled_calls(s->plan);
+    const struct plan_stage *phase = &s->plan->phase[PLAN_VAE_DECODE];
+    int calls = vae_tiled_calls(phase);
 
     write_rows(rows, latents->x + (size_t)i * latents->each, c,
-               (size_t)s->plan->latent_w * (size_t)s->plan->latent_h);
+               (size_t)phase->latent_w * (size_t)phase->latent_h);
     if (c->tiny)
         taesd_clamp(rows, latents->each);
-    if (!vae_tiled_run(s, &s->plan->vae_decoder, PLAN_VAE_DECODE, i * calls, s->plan->batch * calls,
-                       rows, (struct vae_side){c->latent_channels, 1}, pixels,
-                       (struct vae_side){IMAGE_CHANNELS, r->width / s->plan->latent_w}, err))
+    if (!vae_tiled_run(s, &s->plan->phase[PLAN_VAE_DECODE].net, PLAN_VAE_DECODE, i * calls,
+                       s->plan->batch * calls, rows, (struct vae_side){c->latent_channels, 1},
+                       pixels, (struct vae_side){IMAGE_CHANNELS, r->width / phase->latent_w}, err))
         return false;
     if (!all_finite(pixels, (size_t)r->width * (size_t)r->height * IMAGE_CHANNELS))
         return error_set(err, ERROR_CORRUPT,
@@ -46,7 +47,7 @@ static bool decode_one(const struct stage *s, const struct latents *latents, int
 
 bool vae_decode(const struct stage *s, const struct latents *latents, struct error *err)
 {
-    struct network *net = &s->plan->vae_decoder;
+    struct network *net = &s->plan->phase[PLAN_VAE_DECODE].net;
     size_t pixels_n = (size_t)s->request->width * (size_t)s->request->height * IMAGE_CHANNELS;
     double started = clock_seconds();
 

@@ -34,10 +34,10 @@ static void copy_latent(float *latent, const float *rows, size_t places, const s
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
                 struct error *err)
 {
-    struct network *net = &s->plan->vae_encoder;
+    struct plan_stage *phase = &s->plan->phase[PLAN_VAE_ENCODE];
+    struct network *net = &phase->net;
     const struct vae_config *c = &model_view(s->base.model)->vae;
-    size_t each =
-        (size_t)c->latent_channels * (size_t)s->plan->latent_w * (size_t)s->plan->latent_h;
+    size_t each = (size_t)c->latent_channels * (size_t)phase->latent_w * (size_t)phase->latent_h;
     double started = clock_seconds();
 
     float *pixels = stages_numbers(image_bytes(input), err);
@@ -45,8 +45,8 @@ bool vae_encode(float *latent, const struct stage *s, const struct image *input,
     bool ok = pixels && moments && stages_begin(s, net, err);
     if (ok) {
         image_to_floats(pixels, input, IMAGE_HWC, c->tiny ? IMAGE_UNIT : IMAGE_SIGNED);
-        ok = vae_tiled_run(s, net, PLAN_VAE_ENCODE, 0, vae_tiled_calls(s->plan), pixels,
-                           (struct vae_side){IMAGE_CHANNELS, input->width / s->plan->latent_w},
+        ok = vae_tiled_run(s, net, PLAN_VAE_ENCODE, 0, vae_tiled_calls(phase), pixels,
+                           (struct vae_side){IMAGE_CHANNELS, input->width / phase->latent_w},
                            moments, (struct vae_side){(c->tiny ? 1 : 2) * c->latent_channels, 1},
                            err);
         stages_end(s, net, PLAN_VAE_ENCODE, started);

@@ -7,6 +7,7 @@
 
 struct tiled {
     const struct stage *stage;
+    const struct plan_stage *plan;
     struct network *network;
     const float *from;
     float *to;
@@ -15,14 +16,14 @@ struct tiled {
     float *tile_in, *tile_out;
 };
 
-int vae_tiled_calls(const struct gen_plan *p)
+int vae_tiled_calls(const struct plan_stage *p)
 {
     return vae_tiles_count(p->latent_w, p->tile_w) * vae_tiles_count(p->latent_h, p->tile_h);
 }
 
 static void cut(const struct tiled *t, int ty, int tx)
 {
-    const struct gen_plan *p = t->stage->plan;
+    const struct plan_stage *p = t->plan;
     size_t c = (size_t)t->in.c, width = (size_t)(p->latent_w * t->in.scale);
     size_t tile_width = (size_t)(p->tile_w * t->in.scale);
 
@@ -36,7 +37,7 @@ static void cut(const struct tiled *t, int ty, int tx)
 
 static void blend(const struct tiled *t, int ty, int tx)
 {
-    const struct gen_plan *p = t->stage->plan;
+    const struct plan_stage *p = t->plan;
     size_t c = (size_t)t->out.c, width = (size_t)(p->latent_w * t->out.scale);
     size_t tile_width = (size_t)(p->tile_w * t->out.scale);
     size_t tile_height = (size_t)(p->tile_h * t->out.scale);
@@ -72,7 +73,7 @@ bool vae_tiled_run(const struct stage *s, struct network *n, enum plan_phase pha
                    int calls, const float *from, struct vae_side in, float *to, struct vae_side out,
                    struct error *err)
 {
-    const struct gen_plan *p = s->plan;
+    const struct plan_stage *p = &s->plan->phase[phase];
     size_t places = (size_t)p->latent_w * (size_t)p->latent_h;
     size_t tile = (size_t)p->tile_w * (size_t)p->tile_h;
     size_t in_each = (size_t)(in.c * in.scale * in.scale);
@@ -85,7 +86,8 @@ bool vae_tiled_run(const struct stage *s, struct network *n, enum plan_phase pha
         exec_read(n->exec, n->out, to, BACKEND_ROWS);
         return true;
     }
-    struct tiled t = {.stage = s, .network = n, .from = from, .to = to, .in = in, .out = out};
+    struct tiled t = {
+        .stage = s, .plan = p, .network = n, .from = from, .to = to, .in = in, .out = out};
     t.tile_in = stages_numbers(tile * in_each, err);
     t.tile_out = stages_numbers(tile * out_each, err);
     memset(to, 0, places * out_each * sizeof *to);

@@ -10,7 +10,7 @@ struct vae_side {
 };
 
 /* Calls of the network for one picture. */
-int vae_tiled_calls(const struct gen_plan *p);
+int vae_tiled_calls(const struct plan_stage *p);
 
 /* to = network(from) for a whole picture.  first_call of calls is for the progress. */
 bool vae_tiled_run(const struct stage *s, struct network *n, enum plan_phase phase, int first_call,

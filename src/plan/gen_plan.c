@@ -7,8 +7,9 @@ enum { LEANER_STARTS = 8 }; /* subsets of three levers */
 
 const char *gen_plan_phase_name(enum plan_phase phase)
 {
-    static const char *const name[PLAN_PHASES] = {"text encode", "vae encode", "denoise",
-                                                  "vae decode", "image encode"};
+    static const char *const name[PLAN_PHASES] = {
+        "text encode", "refiner text encode", "vae encode",  "denoise",
+        "refine",      "vae decode",          "image encode"};
     return name[phase];
 }
 
@@ -19,11 +20,11 @@ struct plan_bounds gen_plan_no_bounds(size_t base_bytes)
 
 size_t gen_plan_phase_bytes(const struct gen_plan *p, enum plan_phase phase)
 {
-    const struct plan_phase_need *n = &p->phase[phase];
+    const struct plan_stage *stage = &p->phase[phase];
 
-    return !n->used ? 0
-                    : p->base_bytes + GEN_PLAN_PROCESS_BYTES + n->weights_bytes + n->arena_bytes +
-                          n->host_bytes;
+    return !stage->used ? 0
+                        : p->base_bytes + GEN_PLAN_PROCESS_BYTES + stage->weights_bytes +
+                              stage->arena_bytes + stage->host_bytes;
 }
 
 static bool refuse(const struct planner *p, struct error *err)
@@ -43,21 +44,16 @@ static bool refuse(const struct planner *p, struct error *err)
  * gone after its phase. */
 static void hold_all(struct planner *p)
 {
-    const struct plan_levers *l = &p->plan->levers;
-    const bool streamed[PLAN_PHASES] = {[PLAN_TEXT_ENCODE] = l->stream_text,
-                                        [PLAN_VAE_ENCODE] = l->stream_vae,
-                                        [PLAN_DENOISE] = l->stream,
-                                        [PLAN_VAE_DECODE] = l->stream_vae};
     size_t carried = 0;
 
     for (int i = 0; i < PLAN_PHASES; i++) {
-        struct plan_phase_need *n = &p->plan->phase[i];
-        size_t own = n->weights_bytes;
-        if (!n->used)
+        struct plan_stage *stage = &p->plan->phase[i];
+        size_t own = stage->weights_bytes;
+        if (!stage->used)
             continue;
-        n->weights_bytes += carried;
-        carried += streamed[i] ? 0 : own;
-        p->least_bytes = planner_phase_bytes(p, n);
+        stage->weights_bytes += carried;
+        carried += stage->stream ? 0 : own;
+        p->least_bytes = planner_phase_bytes(p, stage);
         if (p->bounds->limit_bytes && p->least_bytes > p->bounds->limit_bytes)
             planner_remember_refusal(p, (enum plan_phase)i);
     }
@@ -67,35 +63,69 @@ static void set_peak(struct planner *p)
 {
     struct gen_plan *plan = p->plan;
 
-    plan->phase[PLAN_IMAGE_ENCODE] = (struct plan_phase_need){
-        .used = true, .host_bytes = planner_host_bytes(p, PLAN_IMAGE_ENCODE)};
     for (int i = 0; i < PLAN_PHASES; i++) {
-        size_t bytes = planner_phase_bytes(p, &plan->phase[i]);
-        if (plan->phase[i].used && bytes > plan->peak_bytes) {
+        const struct plan_stage *stage = &plan->phase[i];
+        if (!stage->used)
+            continue;
+        size_t bytes = planner_phase_bytes(p, stage);
+        if (bytes > plan->peak_bytes) {
             plan->peak_bytes = bytes;
             plan->peak_phase = (enum plan_phase)i;
         }
+        if (stage->arena_bytes > plan->arena_bytes)
+            plan->arena_bytes = stage->arena_bytes;
     }
 }
 
-static bool set_sizes(struct planner *p, struct error *err)
+/* The phases' ways in a few words; of several VAE phases, the one that goes furthest. */
+static void set_levers(struct gen_plan *plan)
 {
-    struct gen_plan *plan = p->plan;
-    const struct gen_request *r = p->request;
-    int scale = vae_scale(&model_view(p->model)->vae);
+    struct plan_levers *l = &plan->levers;
 
-    if (r->width % scale != 0 || r->height % scale != 0)
-        return error_set(err, ERROR_INVALID,
-                         "width and height are multiples of %d for this model, not %dx%d", scale,
-                         r->width, r->height);
-    plan->latent_w = r->width / scale;
-    plan->latent_h = r->height / scale;
-    plan->batch = r->batch_size;
-    int steps = r->steps;
-    if (r->mode == GEN_IMG2IMG)
-        steps -= schedule_img2img_start(r->steps, r->denoising_strength);
-    plan->model_calls = sampler_evaluations(r->sampler, steps);
-    return true;
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        const struct plan_stage *stage = &plan->phase[i];
+        switch ((enum plan_phase)i) {
+        case PLAN_TEXT_ENCODE:
+        case PLAN_REFINER_TEXT:
+            l->stream_text = l->stream_text || stage->stream;
+            break;
+        case PLAN_DENOISE:
+        case PLAN_REFINE:
+            l->stream = l->stream || stage->stream;
+            l->guidance_in_turn = l->guidance_in_turn || stage->rounds > 1;
+            break;
+        case PLAN_VAE_ENCODE:
+        case PLAN_VAE_DECODE:
+            l->stream_vae = l->stream_vae || stage->stream;
+            if (!stage->used || stage->vae < l->vae)
+                break;
+            l->vae = stage->vae;
+            if (stage->vae == PLAN_VAE_EXACT && (!l->band_rows || stage->band_rows < l->band_rows))
+                l->band_rows = stage->band_rows;
+            if (stage->vae == PLAN_VAE_BLENDED) {
+                l->tile_w = stage->tile_w;
+                l->tile_h = stage->tile_h;
+            }
+            break;
+        case PLAN_IMAGE_ENCODE:
+        case PLAN_PHASES:
+            break;
+        }
+    }
+    if (l->vae == PLAN_VAE_BLENDED)
+        l->band_rows = 0;
+}
+
+static bool check_size(const struct planner *p, struct error *err)
+{
+    const struct gen_request *r = p->request;
+    int scale = vae_scale(&model_view(p->models->base)->vae);
+
+    if (r->width % scale == 0 && r->height % scale == 0)
+        return true;
+    return error_set(err, ERROR_INVALID,
+                     "width and height are multiples of %d for this model, not %dx%d", scale,
+                     r->width, r->height);
 }
 
 /* Streaming is the least memory and the default; sliced and plain are there on demand. */
@@ -105,6 +135,35 @@ static enum graph_attention_mode attention_of(const struct planner *p)
         return GRAPH_ATTENTION_SLICED;
     return planner_is_forbidden(p, MEMORY_EFFICIENT_ATTENTION) ? GRAPH_ATTENTION_PLAIN
                                                                : GRAPH_ATTENTION_STREAMING;
+}
+
+/* One phase that does not fit is enough where nobody asks what would. */
+static bool goes_on(const struct planner *p)
+{
+    return !p->worst_bytes || !p->ends_early;
+}
+
+/* The phases that the request has.  The VAE comes last: it has the most ways. */
+static bool make_phases(struct planner *p, struct error *err)
+{
+    const struct gen_request *r = p->request;
+    const struct plan_models *m = p->models;
+    int steps = r->steps;
+
+    if (r->mode == GEN_IMG2IMG)
+        steps -= schedule_img2img_start(r->steps, r->denoising_strength);
+    if (!plan_text(p, PLAN_TEXT_ENCODE, m->base, err))
+        return false;
+    if (goes_on(p) &&
+        !plan_unet(p, PLAN_DENOISE, m->base, sampler_evaluations(r->sampler, steps), err))
+        return false;
+    if (goes_on(p) && r->mode == GEN_IMG2IMG && !plan_vae(p, PLAN_VAE_ENCODE, m->base, err))
+        return false;
+    if (goes_on(p) && !plan_vae(p, PLAN_VAE_DECODE, m->base, err))
+        return false;
+    planner_forget_needs(planner_begin(p, PLAN_IMAGE_ENCODE, m->base),
+                         planner_host_bytes(p, PLAN_IMAGE_ENCODE));
+    return true;
 }
 
 /* One way to start, phase by phase; p->worst_bytes tells whether it fits. */
@@ -117,22 +176,20 @@ static bool make(struct planner *p, struct error *err)
     plan->levers.offload = !planner_is_forbidden(p, MEMORY_MODEL_CPU_OFFLOAD);
     plan->may_stream = !planner_is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD);
     plan->levers.attention = attention_of(p);
+    plan->batch = p->request->batch_size;
     p->worst_bytes = 0;
-    /* The VAE comes last: it has the most ways. */
-    bool (*const phases[])(struct planner *, struct error *) = {plan_text, plan_unet, plan_vae};
-    bool ok = set_sizes(p, err);
-    for (int i = 0; ok && i < 3 && !(p->worst_bytes && p->ends_early); i++)
-        ok = phases[i](p, err);
-    if (!ok) {
+    if (!check_size(p, err) || !make_phases(p, err)) {
         gen_plan_clear(plan);
         return false;
     }
     if (!p->worst_bytes && !plan->levers.offload)
         hold_all(p);
-    if (!p->worst_bytes)
-        set_peak(p);
-    else
+    if (p->worst_bytes) {
         gen_plan_clear(plan);
+        return true;
+    }
+    set_peak(p);
+    set_levers(plan);
     return true;
 }
 
@@ -156,15 +213,15 @@ static bool start_leaner(struct plan_bounds *out, const struct plan_bounds *b, i
     return true;
 }
 
-bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
-                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
-                   struct error *err)
+bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
+                   const struct plan_models *models, struct backend *b,
+                   const struct plan_bounds *bounds, size_t *least_bytes, struct error *err)
 {
     struct gen_plan plan = {0};
     struct plan_bounds within = *bounds;
     struct planner p = {.plan = &plan,
                         .request = r,
-                        .model = m,
+                        .models = models,
                         .backend = b,
                         .bounds = &within,
                         .ends_early = !least_bytes};
@@ -184,10 +241,9 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const stru
 
 void gen_plan_clear(struct gen_plan *p)
 {
-    network_clear(&p->text);
-    network_clear(&p->text_2);
-    network_clear(&p->vae_encoder);
-    network_clear(&p->unet);
-    network_clear(&p->vae_decoder);
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        network_clear(&p->phase[i].net);
+        network_clear(&p->phase[i].net_2);
+    }
     *p = (struct gen_plan){0};
 }

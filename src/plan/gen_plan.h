@@ -12,10 +12,13 @@
 /* Code pages, stacks and small allocations that appear while a run goes on. */
 enum { GEN_PLAN_PROCESS_BYTES = 1 << 20 };
 
+/* In the order of a run. */
 enum plan_phase {
     PLAN_TEXT_ENCODE,
+    PLAN_REFINER_TEXT, /* the refiner's own encoder */
     PLAN_VAE_ENCODE,
     PLAN_DENOISE,
+    PLAN_REFINE, /* the last steps, by the refiner */
     PLAN_VAE_DECODE,
     PLAN_IMAGE_ENCODE,
     PLAN_PHASES
@@ -27,17 +30,17 @@ enum plan_vae {
     PLAN_VAE_BLENDED /* overlapping tiles: another picture, close by */
 };
 
-/* What a plan does to need less, at the price of time. */
+/* What a plan does to need less, at the price of time: its phases taken together. */
 struct plan_levers {
     bool offload;          /* networks leave memory after their phase */
-    bool stream;           /* the UNet's weights come and go op by op */
+    bool stream;           /* a UNet's weights come and go op by op */
     bool stream_vae;       /* the VAE's likewise */
-    bool stream_text;      /* the text encoders' likewise */
+    bool stream_text;      /* a text encoder's likewise */
     bool guidance_in_turn; /* without the prompt and with it one after the other */
     enum graph_attention_mode attention;
     enum plan_vae vae;
-    int band_rows; /* pixels of an exact band */
-    int tile;      /* latent places of a blended tile's side */
+    int band_rows;      /* pixels of an exact band */
+    int tile_w, tile_h; /* latent places of a blended tile */
 };
 
 /* What a plan has to keep to. */
@@ -48,7 +51,9 @@ struct plan_bounds {
     enum tri optimization[MEMORY_OPTIMIZATIONS]; /* TRI_FALSE: a lever it may not pull */
 };
 
-struct plan_phase_need {
+/* One phase: its networks, how they run, and what that takes.  The numbers of latents, tiles and
+ * calls are those of the phase's own network. */
+struct plan_stage {
     bool used;
     size_t weights_bytes; /* resident while the phase runs */
     size_t arena_bytes;
@@ -56,19 +61,23 @@ struct plan_phase_need {
         host_bytes; /* latents, contexts, pixels of this phase and those kept from earlier ones */
     double flops;   /* whole phase */
     double seconds; /* whole phase, modelled */
+    const struct model *model; /* whose networks; borrowed */
+    struct network net, net_2; /* zeroes where not used; net_2: SDXL's second text encoder */
+    bool stream;               /* weights come and go op by op */
+    int latent_w, latent_h;
+    int rounds; /* UNet: calls for one answer, 2 for guidance in turn */
+    int batch;  /* UNet: latents of one call; guidance in one call doubles it */
+    int calls;  /* UNet: answers */
+    enum plan_vae vae;
+    int band_rows;      /* of an exact VAE; else 0 */
+    int tile_w, tile_h; /* of the VAE, in latent places; the latent's own unless tiles blend */
 };
 
 struct gen_plan {
     struct plan_levers levers;
     bool may_stream; /* a run under pressure may stream what it holds */
-    int latent_w, latent_h;
-    int tile_w, tile_h; /* of the VAE; the latent's own unless it works on tiles */
-    int batch;          /* pictures */
-    int unet_rounds;    /* UNet calls for one answer: 2 for guidance in turn */
-    int unet_batch;     /* latents of one call; guidance in one call doubles it */
-    int model_calls;    /* answers of the UNet */
-    struct network text, text_2, vae_encoder, unet, vae_decoder; /* zeroes where not used */
-    struct plan_phase_need phase[PLAN_PHASES];
+    int batch;       /* pictures */
+    struct plan_stage phase[PLAN_PHASES];
     size_t arena_bytes; /* largest of the phases: one arena serves them all */
     size_t base_bytes;  /* the process before the run */
     size_t limit_bytes; /* the bound it was made for; 0: none */
@@ -76,15 +85,22 @@ struct gen_plan {
     enum plan_phase peak_phase;
 };
 
+/* The models of a run, borrowed. */
+struct plan_models {
+    const struct model *base;
+    const struct model *refiner; /* NULL: none */
+};
+
 /* No bound and nothing switched. */
 struct plan_bounds gen_plan_no_bounds(size_t base_bytes);
 
-/* The fastest plan within the bounds.  The model and the backend are borrowed and must outlive the
+/* The fastest plan within the bounds.  The models and the backend are borrowed and must outlive the
  * plan.  On true the caller owns *out.  ERROR_LIMIT when nothing fits: the sentence says how much
  * the leanest plan needs, *least_bytes as a number; with NULL it may stop at the first phase that
  * does not fit. */
-bool gen_plan_make(struct gen_plan *out, const struct gen_request *r, const struct model *m,
-                   struct backend *b, const struct plan_bounds *bounds, size_t *least_bytes,
+bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
+                   const struct plan_models *models, struct backend *b,
+                   const struct plan_bounds *bounds, size_t *least_bytes,
                    struct error *err) MUST_CHECK;
 
 /* Planned resident memory of the process in a phase; 0 for one that is not used. */

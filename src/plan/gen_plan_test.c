@@ -29,7 +29,8 @@ static size_t make(struct gen_plan *out, const struct scene *s, const struct gen
     struct error err = {0};
     size_t least = 0;
 
-    if (gen_plan_make(out, r, s->model, s->backend, b, &least, &err))
+    if (gen_plan_make(out, r, &(const struct plan_models){.base = s->model}, s->backend, b, &least,
+                      &err))
         return 0;
     CHECK(err.code == ERROR_LIMIT && least > b->limit_bytes);
     return least;
@@ -171,7 +172,8 @@ static void refuses_sides_that_the_vae_cannot_make(const struct scene *s)
     struct error err = {0};
 
     r.width = 65;
-    CHECK(!gen_plan_make(&p, &r, s->model, s->backend, &b, NULL, &err));
+    CHECK(!gen_plan_make(&p, &r, &(const struct plan_models){.base = s->model}, s->backend, &b,
+                         NULL, &err));
     CHECK(err.code == ERROR_INVALID);
 }
 

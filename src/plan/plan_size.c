@@ -33,7 +33,7 @@ struct plan_bounds plan_size_bounds(const struct plan_size_ask *ask)
     if (!b.limit_bytes)
         b.limit_bytes = 1; /* 0 would be no bound */
     b.on = memory_policy_choose(ask->policy, ask->machine->device, level,
-                                plan_size_is_sdxl(ask->model));
+                                plan_size_is_sdxl(ask->models.base));
     memcpy(b.optimization, ask->policy->optimization, sizeof b.optimization);
     return b;
 }
@@ -49,7 +49,7 @@ static bool try_size(struct gen_plan *out, bool *fits, const struct plan_size_as
 
     r.width = size.width;
     r.height = size.height;
-    *fits = gen_plan_make(out, &r, ask->model, ask->backend, bounds, least_bytes, &why);
+    *fits = gen_plan_make(out, &r, &ask->models, ask->backend, bounds, least_bytes, &why);
     if (*fits || why.code == ERROR_LIMIT)
         return true;
     *err = why;
@@ -205,7 +205,7 @@ static bool needs_offload(const struct gen_plan *plan)
     size_t weights = 0, work = 0;
 
     for (int i = 0; i < PLAN_PHASES; i++) {
-        const struct plan_phase_need *n = &plan->phase[i];
+        const struct plan_stage *n = &plan->phase[i];
         weights += n->weights_bytes;
         if (n->used && n->arena_bytes + n->host_bytes > work)
             work = n->arena_bytes + n->host_bytes;
@@ -235,7 +235,8 @@ static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct 
     struct plan_size p = {.bounds = plan_size_bounds(ask), .request = *ask->request};
     bool fits = false;
 
-    p.transcript = transcript_of(ask->policy, ask->machine, asked, plan_size_is_sdxl(ask->model));
+    p.transcript =
+        transcript_of(ask->policy, ask->machine, asked, plan_size_is_sdxl(ask->models.base));
     struct memory_size size = p.transcript.used;
     if (!try_size(&p.plan, &fits, ask, &p.bounds, size, NULL, err))
         return false;

@@ -15,7 +15,7 @@ struct plan_size_ask {
     const enum memory_size_policy *size_policy; /* the request's own; NULL: the policy's */
     const struct machine *machine;
     const struct gen_request *request; /* of the size that is asked for */
-    const struct model *model;
+    struct plan_models models;
     struct backend *backend;
     size_t base_bytes; /* resident memory of the process before the run */
 };

@@ -31,7 +31,7 @@ static bool open_scene(struct scene *s)
         fprintf(stderr, "%s\n", err.text);
         return false;
     }
-    s->ask.model = s->model;
+    s->ask.models.base = s->model;
     s->ask.backend = s->backend;
     return true;
 }

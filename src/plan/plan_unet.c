@@ -22,45 +22,44 @@ static bool is_allowed(const struct planner *p, const struct way *w)
 }
 
 /* The network for a way.  Ways that differ in streaming alone share it. */
-static bool build(struct planner *p, const struct way *w, size_t host_bytes, struct error *err)
+static bool build(struct planner *p, struct plan_stage *stage, const struct way *w,
+                  size_t host_bytes, struct error *err)
 {
-    struct gen_plan *plan = p->plan;
-    const struct network_options options = {.attention = plan->levers.attention,
+    const struct network_options options = {.attention = p->plan->levers.attention,
                                             .most_arena_bytes = planner_most_arena(p, host_bytes)};
-    const int rounds = w->in_turn ? 2 : 1;
-    const int batch = p->request->cfg_scale != 1.0 && !w->in_turn ? 2 * plan->batch : plan->batch;
+    const int rounds = w->in_turn ? 2 : 1, pictures = p->plan->batch;
+    const int batch = p->request->cfg_scale != 1.0 && !w->in_turn ? 2 * pictures : pictures;
 
-    if (plan->unet.graph && plan->unet_rounds == rounds && plan->unet_batch == batch)
+    if (stage->net.graph && stage->rounds == rounds && stage->batch == batch)
         return true;
-    plan->unet_rounds = rounds;
-    plan->unet_batch = batch;
-    network_clear(&plan->unet);
-    return network_unet(&plan->unet, p->model, p->backend, batch, plan->latent_h, plan->latent_w,
-                        &options, err);
+    stage->rounds = rounds;
+    stage->batch = batch;
+    network_clear(&stage->net);
+    return network_unet(&stage->net, stage->model, p->backend, batch, stage->latent_h,
+                        stage->latent_w, &options, err);
 }
 
-bool plan_unet(struct planner *p, struct error *err)
+bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, int calls,
+               struct error *err)
 {
-    struct gen_plan *plan = p->plan;
-    const size_t host_bytes = planner_host_bytes(p, PLAN_DENOISE);
+    struct plan_stage *stage = planner_begin(p, phase, m);
+    const size_t host_bytes = planner_host_bytes(p, phase);
 
-    p->least_bytes = 0;
+    stage->calls = calls;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         const struct way *w = &ways[i];
         /* The weights are the same whatever the batch. */
-        if (!is_allowed(p, w) || (!w->stream && plan->unet.graph &&
-                                  planner_is_hopeless(p, plan->unet.resident_bytes + host_bytes)))
+        if (!is_allowed(p, w) || (!w->stream && stage->net.graph &&
+                                  planner_is_hopeless(p, stage->net.resident_bytes + host_bytes)))
             continue;
-        if (!build(p, w, host_bytes, err))
+        if (!build(p, stage, w, host_bytes, err))
             return false;
-        struct plan_phase_need n =
-            planner_need(&plan->unet, w->stream, host_bytes, plan->model_calls * plan->unet_rounds);
-        if (planner_keep(p, PLAN_DENOISE, &n)) {
-            plan->levers.stream = w->stream;
-            plan->levers.guidance_in_turn = w->in_turn;
+        stage->stream = w->stream;
+        planner_forget_needs(stage, host_bytes);
+        planner_add_network(stage, &stage->net, calls * stage->rounds);
+        if (planner_fits(p, stage))
             return true;
-        }
     }
-    planner_remember_refusal(p, PLAN_DENOISE);
+    planner_remember_refusal(p, phase);
     return true;
 }

@@ -35,7 +35,7 @@ static const struct way ways[] = {
 };
 
 /* Streaming is a switch of its own; so is tiling the VAE. */
-static bool is_allowed(const struct planner *p, const struct way *w)
+static bool is_allowed(const struct planner *p, const struct plan_stage *stage, const struct way *w)
 {
     const bool *on = p->bounds->on.on;
 
@@ -48,12 +48,13 @@ static bool is_allowed(const struct planner *p, const struct way *w)
     if (planner_is_forbidden(p, MEMORY_VAE_TILING))
         return false;
     /* SDXL's VAE works on tiles of 1024 pixels, or of 512 where their size is reduced. */
-    if (w->vae == PLAN_VAE_BLENDED && model_view(p->model)->family != MODEL_SD1 &&
+    if (w->vae == PLAN_VAE_BLENDED && model_view(p->models->base)->family != MODEL_SD1 &&
         ((w->size > REDUCED_TILE && on[MEMORY_REDUCE_VAE_SAMPLE_SIZE]) ||
          (w->size < FULL_TILE && planner_is_forbidden(p, MEMORY_REDUCE_VAE_SAMPLE_SIZE))))
         return false;
-    int longest = p->plan->latent_w > p->plan->latent_h ? p->plan->latent_w : p->plan->latent_h;
-    return w->vae == PLAN_VAE_EXACT ? w->size < p->request->height : w->size < longest;
+    int longest = stage->latent_w > stage->latent_h ? stage->latent_w : stage->latent_h;
+    int rows = stage->latent_h * vae_scale(&model_view(stage->model)->vae);
+    return w->vae == PLAN_VAE_EXACT ? w->size < rows : w->size < longest;
 }
 
 static int tile_side(int side, const struct way *w)
@@ -62,72 +63,67 @@ static int tile_side(int side, const struct way *w)
 }
 
 /* Blended tiles are worked on with their cut-out input and output beside them. */
-static size_t tile_bytes(const struct planner *p, const struct way *w)
+static size_t tile_bytes(const struct plan_stage *stage)
 {
-    const struct vae_config *c = &model_view(p->model)->vae;
-    size_t pixels =
-        (size_t)(vae_scale(c) * vae_scale(c)) * (size_t)p->plan->tile_w * (size_t)p->plan->tile_h;
-    return w->vae == PLAN_VAE_BLENDED ? pixels * PIXEL_FLOATS : 0;
+    const size_t scale = (size_t)vae_scale(&model_view(stage->model)->vae);
+
+    if (stage->vae != PLAN_VAE_BLENDED)
+        return 0;
+    return scale * scale * (size_t)stage->tile_w * (size_t)stage->tile_h * PIXEL_FLOATS;
 }
 
-static bool try_vae(struct planner *p, const struct way *w, enum plan_phase phase, bool *fits,
+/* The network for a way.  Ways that differ in streaming alone share it. */
+static bool build(struct planner *p, enum plan_phase phase, const struct plan_stage *before,
+                  struct error *err)
+{
+    struct plan_stage *stage = &p->plan->phase[phase];
+    const struct network_vae_options options = {.attention = p->plan->levers.attention,
+                                                .band_rows = stage->band_rows,
+                                                .most_arena_bytes =
+                                                    planner_most_arena(p, stage->host_bytes)};
+
+    if (stage->net.graph && stage->band_rows == before->band_rows &&
+        stage->tile_w == before->tile_w && stage->tile_h == before->tile_h)
+        return true;
+    network_clear(&stage->net);
+    return (phase == PLAN_VAE_ENCODE ? network_vae_encoder : network_vae_decoder)(
+        &stage->net, stage->model, p->backend, 1, stage->tile_h, stage->tile_w, &options, err);
+}
+
+static bool try_way(struct planner *p, const struct way *w, enum plan_phase phase, bool *fits,
                     struct error *err)
 {
-    struct gen_plan *plan = p->plan;
-    bool encode = phase == PLAN_VAE_ENCODE;
-    struct network *net = encode ? &plan->vae_encoder : &plan->vae_decoder;
+    struct plan_stage *stage = &p->plan->phase[phase];
+    const struct plan_stage before = *stage;
 
-    plan->tile_w = tile_side(plan->latent_w, w);
-    plan->tile_h = tile_side(plan->latent_h, w);
-    const size_t host_bytes = planner_host_bytes(p, phase) + tile_bytes(p, w);
-    struct network_vae_options options = {.attention = plan->levers.attention,
-                                          .band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0,
-                                          .most_arena_bytes = planner_most_arena(p, host_bytes)};
-    const struct planner_built now = {options.band_rows, plan->tile_w, plan->tile_h};
-    struct planner_built *built = encode ? &p->encoder : &p->decoder;
-    bool same = net->graph && now.band_rows == built->band_rows && now.tile_w == built->tile_w &&
-                now.tile_h == built->tile_h;
-    if (!same)
-        network_clear(net);
-    *built = now;
-    if (!same && !(encode ? network_vae_encoder : network_vae_decoder)(
-                     net, p->model, p->backend, 1, plan->tile_h, plan->tile_w, &options, err))
+    stage->stream = w->stream;
+    stage->vae = w->vae;
+    stage->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
+    stage->tile_w = tile_side(stage->latent_w, w);
+    stage->tile_h = tile_side(stage->latent_h, w);
+    planner_forget_needs(stage, planner_host_bytes(p, phase) + tile_bytes(stage));
+    if (!build(p, phase, &before, err))
         return false;
-    double tiles = (double)plan->latent_w * plan->latent_h / plan->tile_w / plan->tile_h;
+    double tiles = (double)stage->latent_w * stage->latent_h / stage->tile_w / stage->tile_h;
     double runs = tiles > 1 ? tiles * BLEND_OVERHEAD : 1;
-    struct plan_phase_need n =
-        planner_need(net, w->stream, host_bytes, encode ? runs : runs * plan->batch);
-    *fits = planner_keep(p, phase, &n);
+    planner_add_network(stage, &stage->net,
+                        phase == PLAN_VAE_ENCODE ? runs : runs * p->plan->batch);
+    *fits = planner_fits(p, stage);
     return true;
 }
 
-/* Both directions of the VAE go the same way, so that the phases can be told in one word. */
-bool plan_vae(struct planner *p, struct error *err)
+bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, struct error *err)
 {
-    struct plan_levers *l = &p->plan->levers;
-    enum plan_phase phase = PLAN_VAE_DECODE;
+    const struct plan_stage *stage = planner_begin(p, phase, m);
 
-    p->least_bytes = 0;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        const struct way *w = &ways[i];
         bool fits = false;
-        if (!is_allowed(p, w))
+        if (!is_allowed(p, stage, &ways[i]))
             continue;
-        phase = PLAN_VAE_DECODE;
-        if (!try_vae(p, w, phase, &fits, err))
+        if (!try_way(p, &ways[i], phase, &fits, err))
             return false;
-        if (fits && p->request->mode == GEN_IMG2IMG) {
-            phase = PLAN_VAE_ENCODE;
-            if (!try_vae(p, w, phase, &fits, err))
-                return false;
-        }
-        if (!fits)
-            continue;
-        l->vae = w->vae;
-        l->stream_vae = w->stream;
-        l->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
-        l->tile = w->vae == PLAN_VAE_BLENDED ? w->size : 0;
-        return true;
+        if (fits)
+            return true;
     }
     planner_remember_refusal(p, phase);
     return true;

@@ -1,6 +1,6 @@
 #include "plan/planner.h"
 
-#include "base/size.h"
+#include "nn/vae.h"
 
 #include <stdint.h>
 
@@ -21,10 +21,10 @@ bool planner_is_forbidden(const struct planner *p, enum memory_optimization o)
     return p->bounds->optimization[o] == TRI_FALSE;
 }
 
-size_t planner_phase_bytes(const struct planner *p, const struct plan_phase_need *n)
+size_t planner_phase_bytes(const struct planner *p, const struct plan_stage *stage)
 {
-    return p->bounds->base_bytes + GEN_PLAN_PROCESS_BYTES + n->weights_bytes + n->arena_bytes +
-           n->host_bytes;
+    return p->bounds->base_bytes + GEN_PLAN_PROCESS_BYTES + stage->weights_bytes +
+           stage->arena_bytes + stage->host_bytes;
 }
 
 /* Beside the whole arena.  A single run's largest weights may come before the arena is full. */
@@ -38,21 +38,39 @@ static size_t streamed_bytes(const struct network *n, double runs)
     return first - n->arena_bytes;
 }
 
-struct plan_phase_need planner_need(const struct network *n, bool stream, size_t host_bytes,
-                                    double runs)
+struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m)
 {
-    enum weights_policy policy = stream ? WEIGHTS_STREAMED : WEIGHTS_HELD;
+    struct plan_stage *stage = &p->plan->phase[phase];
+    const struct gen_request *r = p->request;
+    const int scale = vae_scale(&model_view(p->models->base)->vae);
 
-    weights_set_policy(n->weights, policy);
-    return (struct plan_phase_need){
-        .used = true,
-        .weights_bytes = stream ? streamed_bytes(n, runs) : n->resident_bytes,
-        .arena_bytes = n->arena_bytes,
-        .host_bytes = host_bytes,
-        .flops = runs * n->flops,
-        .seconds =
-            runs * (n->seconds +
-                    (stream ? (double)weights_bytes(n->weights) / STREAM_BYTES_PER_SECOND : 0))};
+    stage->used = true;
+    stage->model = m;
+    stage->latent_w = stage->tile_w = r->width / scale;
+    stage->latent_h = stage->tile_h = r->height / scale;
+    p->least_bytes = 0;
+    return stage;
+}
+
+void planner_forget_needs(struct plan_stage *stage, size_t host_bytes)
+{
+    stage->weights_bytes = stage->arena_bytes = 0;
+    stage->host_bytes = host_bytes;
+    stage->flops = stage->seconds = 0;
+}
+
+void planner_add_network(struct plan_stage *stage, const struct network *n, double runs)
+{
+    const bool stream = stage->stream;
+
+    weights_set_policy(n->weights, stream ? WEIGHTS_STREAMED : WEIGHTS_HELD);
+    stage->weights_bytes += stream ? streamed_bytes(n, runs) : n->resident_bytes;
+    if (n->arena_bytes > stage->arena_bytes)
+        stage->arena_bytes = n->arena_bytes;
+    stage->flops += runs * n->flops;
+    stage->seconds +=
+        runs *
+        (n->seconds + (stream ? (double)weights_bytes(n->weights) / STREAM_BYTES_PER_SECOND : 0));
 }
 
 size_t planner_most_arena(const struct planner *p, size_t host_bytes)
@@ -70,40 +88,48 @@ bool planner_is_hopeless(const struct planner *p, size_t bytes)
     return most && bytes > most;
 }
 
-/* Keeps the need when it fits; remembers the leanest one otherwise. */
-bool planner_keep(struct planner *p, enum plan_phase phase, const struct plan_phase_need *n)
+bool planner_fits(struct planner *p, const struct plan_stage *stage)
 {
-    size_t bytes = planner_phase_bytes(p, n);
+    size_t bytes = planner_phase_bytes(p, stage);
 
     if (!p->least_bytes || bytes < p->least_bytes)
         p->least_bytes = bytes;
-    if (p->bounds->limit_bytes && bytes > p->bounds->limit_bytes)
-        return false;
-    p->plan->phase[phase] = *n;
-    if (n->arena_bytes > p->plan->arena_bytes)
-        p->plan->arena_bytes = n->arena_bytes;
-    return true;
+    return !p->bounds->limit_bytes || bytes <= p->bounds->limit_bytes;
 }
 
-/* Host memory by phase.  Sizes are those of an accepted request and a checked model: far from
- * overflowing. */
+/* The text as a UNet takes it, for every latent of a guided or plain answer. */
+static size_t context_bytes(const struct planner *p, const struct model *m)
+{
+    if (!m)
+        return 0;
+    const struct model_info *info = model_view(m);
+    const size_t rows = (size_t)p->request->batch_size * (p->request->cfg_scale != 1.0 ? 2 : 1);
+    return sizeof(float) * rows *
+           ((size_t)network_tokens(info) * (size_t)info->unet.cross_attention_dim +
+            (size_t)info->unet.addition_input_dim);
+}
+
+/* Sizes are those of an accepted request and a checked model: far from overflowing. */
 size_t planner_host_bytes(const struct planner *p, enum plan_phase phase)
 {
-    const struct model_info *info = model_view(p->model);
+    const struct vae_config *vae = &model_view(p->models->base)->vae;
     const struct gen_request *r = p->request;
     size_t pixels = (size_t)r->width * (size_t)r->height, batch = (size_t)r->batch_size;
-    size_t latent = sizeof(float) * (size_t)info->vae.latent_channels * (size_t)p->plan->latent_w *
-                    (size_t)p->plan->latent_h * batch;
-    size_t context = sizeof(float) * batch * (r->cfg_scale != 1.0 ? 2 : 1) *
-                     (size_t)network_tokens(info) * (size_t)info->unet.cross_attention_dim;
+    size_t latent = sizeof(float) * (size_t)vae->latent_channels * pixels /
+                    (size_t)(vae_scale(vae) * vae_scale(vae)) * batch;
+    size_t base = context_bytes(p, p->models->base);
+    size_t contexts = base + context_bytes(p, p->models->refiner);
 
     switch (phase) {
     case PLAN_TEXT_ENCODE:
-        return context;
+        return base;
+    case PLAN_REFINER_TEXT:
+        return contexts;
     case PLAN_VAE_ENCODE: /* img2img's picture itself is the caller's, and in the base */
-        return context + pixels * PIXEL_FLOATS + latent;
+        return contexts + pixels * PIXEL_FLOATS + latent;
     case PLAN_DENOISE:
-        return context + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch);
+    case PLAN_REFINE:
+        return contexts + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch);
     case PLAN_VAE_DECODE:
         return latent + latent / batch + 3 * pixels * batch + pixels * PIXEL_FLOATS;
     case PLAN_IMAGE_ENCODE:

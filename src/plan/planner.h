@@ -5,19 +5,13 @@
 
 #include "plan/gen_plan.h"
 
-/* How a VAE network was built, so that ways that differ in streaming alone share it. */
-struct planner_built {
-    int band_rows, tile_w, tile_h;
-};
-
 /* Everything a choice looks at. */
 struct planner {
     struct gen_plan *plan;
     const struct gen_request *request;
-    const struct model *model;
+    const struct plan_models *models;
     struct backend *backend;
     const struct plan_bounds *bounds;
-    struct planner_built encoder, decoder;
     size_t least_bytes; /* of the leanest way through the phase at hand */
     bool ends_early;    /* one phase that does not fit is enough to know */
     size_t worst_bytes; /* largest of them over the phases that do not fit; 0: all fit */
@@ -29,12 +23,17 @@ bool planner_is_forbidden(const struct planner *p, enum memory_optimization o);
 /* Host memory of a phase: latents, contexts and pixels, its own and those kept from earlier. */
 size_t planner_host_bytes(const struct planner *p, enum plan_phase phase);
 
-/* What a network takes in a phase that runs it `runs` times.  Sets its weights' policy. */
-struct plan_phase_need planner_need(const struct network *n, bool stream, size_t host_bytes,
-                                    double runs);
+/* Opens a phase for a model: what is known of it before its way is chosen. */
+struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m);
+
+/* Adds what a network takes that runs `runs` times in a phase.  Sets its weights' policy. */
+void planner_add_network(struct plan_stage *stage, const struct network *n, double runs);
+
+/* Forgets what the networks of a way take that did not fit; the networks stay. */
+void planner_forget_needs(struct plan_stage *stage, size_t host_bytes);
 
 /* Planned resident memory of the process in a phase. */
-size_t planner_phase_bytes(const struct planner *p, const struct plan_phase_need *n);
+size_t planner_phase_bytes(const struct planner *p, const struct plan_stage *stage);
 
 /* The largest arena that can fit in a phase: for network_options.  0: no bound, or the caller wants
  * to know what the leanest way takes, for which every way has to be laid out. */
@@ -43,15 +42,18 @@ size_t planner_most_arena(const struct planner *p, size_t host_bytes);
 /* True when so much beside the rest of a phase cannot fit, whatever else the way does. */
 bool planner_is_hopeless(const struct planner *p, size_t bytes);
 
-/* Keeps the need when it fits; remembers the leanest one otherwise. */
-bool planner_keep(struct planner *p, enum plan_phase phase, const struct plan_phase_need *n);
+/* True when the phase fits as it is; remembers the leanest way otherwise. */
+bool planner_fits(struct planner *p, const struct plan_stage *stage);
 
 /* Nothing fits; the other phases are still tried, to tell what all of them need. */
 void planner_remember_refusal(struct planner *p, enum plan_phase phase);
 
 /* The phases.  False is an error; p->worst_bytes tells whether it fits. */
-bool plan_text(struct planner *p, struct error *err) MUST_CHECK;
-bool plan_unet(struct planner *p, struct error *err) MUST_CHECK;
-bool plan_vae(struct planner *p, struct error *err) MUST_CHECK;
+bool plan_text(struct planner *p, enum plan_phase phase, const struct model *m,
+               struct error *err) MUST_CHECK;
+bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, int calls,
+               struct error *err) MUST_CHECK;
+bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m,
+              struct error *err) MUST_CHECK;
 
 #endif
