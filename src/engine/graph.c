@@ -463,6 +463,14 @@ int graph_embed(struct graph *g, const struct graph_embed *op)
         graph_fail(g, "embedding '%s' does not fit %lld tokens", table->name, (long long)ids.w);
         return 0;
     }
+    if (op->more) {
+        struct graph_shape more = g->tensors[op->more].shape;
+        if (more.n != 1 || more.h != 1 || more.c != table->dims[1]) {
+            graph_fail(g, "embedding '%s' does not fit more rows of %lld numbers", table->name,
+                       (long long)more.c);
+            return 0;
+        }
+    }
     return add(g, &whole, (struct graph_shape){ids.n, table->dims[1], 1, ids.w});
 }
 

@@ -124,6 +124,7 @@ struct graph_embed {
     int ids;      /* an input [n, 1, 1, tokens] holding whole numbers */
     int tokens;   /* weight [vocabulary, c] */
     int position; /* weight [positions, c] */
+    int more;     /* [1, c, 1, rows] whose rows are the ids behind the vocabulary's; 0: none */
 };
 
 struct graph_act_op {

@@ -54,9 +54,10 @@ int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS])
         tensors[1] = op->u.attention.k;
         tensors[2] = op->u.attention.v;
         return 3;
-    case GRAPH_OP_EMBED:
-        tensors[0] = op->u.embed.ids;
-        return 1;
+    case GRAPH_OP_EMBED: {
+        const int ids[] = {op->u.embed.ids, op->u.embed.more};
+        return ids[0] ? list(tensors, 2, ids) : list(tensors, 1, (int[]){-1});
+    }
     case GRAPH_OP_ACT: {
         const int ids[] = {op->u.act.a, op->u.act.b};
         return ids[0] ? list(tensors, 2, ids) : list(tensors, 1, (int[]){-1});

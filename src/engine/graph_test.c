@@ -87,7 +87,7 @@ static void knows_the_shapes_of_the_rest(void)
     int tokens = graph_weight(g, 2, table, "tokens"), at = graph_weight(g, 2, places, "places");
     int norm = graph_weight(g, 1, eight, "norm");
 
-    int x = graph_embed(g, &(struct graph_embed){ids, tokens, at});
+    int x = graph_embed(g, &(struct graph_embed){.ids = ids, .tokens = tokens, .position = at});
     CHECK(is_shape(g, x, 3, 8, 1, 7));
     CHECK(is_shape(g, graph_layer_norm(g, &(struct graph_layer_norm){x, norm, norm, 1e-5f}), 3, 8,
                    1, 7));
@@ -97,7 +97,12 @@ static void knows_the_shapes_of_the_rest(void)
         graph_attention(g, &(struct graph_attention){.q = x, .k = memory, .v = memory, .heads = 2}),
         3, 8, 1, 7));
     CHECK(is_shape(g, graph_act(g, &(struct graph_act_op){.a = x, .b = x}), 3, 8, 1, 7));
+    struct graph_embed more = {.ids = ids, .tokens = tokens, .position = at};
+    more.more = graph_input(g, (struct graph_shape){1, 8, 1, 5});
+    CHECK(is_shape(g, graph_embed(g, &more), 3, 8, 1, 7));
     CHECK(graph_check(g, &err));
+    more.more = memory; /* of three prompts */
+    CHECK(graph_embed(g, &more) == 0 && !graph_check(g, &err));
     graph_free(g);
 }
 
@@ -252,7 +257,8 @@ static void refuses_other_operations_that_do_not_fit(void)
                 p.g, &(struct graph_attention){.q = p.small, .k = p.x, .v = p.x, .heads = 1});
             break;
         case 6:
-            out = graph_embed(p.g, &(struct graph_embed){p.x, p.wide, p.wide});
+            out = graph_embed(
+                p.g, &(struct graph_embed){.ids = p.x, .tokens = p.wide, .position = p.wide});
             break;
         case 7:
             out = graph_act(p.g, &(struct graph_act_op){.a = p.x, .b = p.other});

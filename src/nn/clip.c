@@ -11,11 +11,11 @@ static int linear(struct graph *g, int x, int64_t out_c, struct blocks_extra ext
                          blocks_name("%s.%s", layer, name).text);
 }
 
-static int embed(struct graph *g, const struct clip_config *c, int ids)
+static int embed(struct graph *g, const struct clip_config *c, int ids, int more)
 {
     const int64_t tokens[2] = {c->vocab_size, c->width};
     const int64_t positions[2] = {c->max_positions, c->width};
-    struct graph_embed op = {.ids = ids};
+    struct graph_embed op = {.ids = ids, .more = more};
 
     op.tokens = graph_weight(g, 2, tokens, "text_model.embeddings.token_embedding.weight");
     op.position = graph_weight(g, 2, positions, "text_model.embeddings.position_embedding.weight");
@@ -62,24 +62,31 @@ static int final_layer_norm(struct graph *g, const struct clip_config *c, int x)
     return blocks_layer_norm(g, x, c->norm_eps, "text_model.final_layer_norm");
 }
 
-int clip_build(struct graph *g, const struct clip_config *c, int ids, int skip, bool final_norm)
+int clip_build_words(struct graph *g, const struct clip_config *c, int ids, int more, int skip,
+                     bool final_norm)
 {
     if (!check(g, c, ids, skip))
         return 0;
-    int x = embed(g, c, ids);
+    int x = embed(g, c, ids, more);
     for (int i = 0; i <= c->layers - skip; i++)
         x = encoder_layer(g, c, x, i);
     return final_norm ? final_layer_norm(g, c, x) : x;
 }
 
-int clip_build_with_last(struct graph *g, const struct clip_config *c, int ids, int skip, int *last)
+int clip_build(struct graph *g, const struct clip_config *c, int ids, int skip, bool final_norm)
+{
+    return clip_build_words(g, c, ids, 0, skip, final_norm);
+}
+
+int clip_build_with_last(struct graph *g, const struct clip_config *c, int ids, int more, int skip,
+                         int *last)
 {
     int hidden = 0;
 
     *last = 0;
     if (!check(g, c, ids, skip))
         return 0;
-    int x = embed(g, c, ids);
+    int x = embed(g, c, ids, more);
     for (int i = 0; i < c->layers; i++) {
         x = encoder_layer(g, c, x, i);
         if (i == c->layers - skip)

@@ -87,7 +87,7 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
     if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, options->attention, err))
         return false;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out = clip_build_with_last(out->graph, c, out->ids, sdxl_skip(clip_skip), &out->last);
+    out->out = clip_build_with_last(out->graph, c, out->ids, 0, sdxl_skip(clip_skip), &out->last);
     graph_output(out->graph, out->last);
     if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, err))
         return false;

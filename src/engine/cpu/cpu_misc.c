@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "engine/cpu/cpu_ops.h"
 
+#include <string.h>
+
 enum { ACT_NUMBERS = 1 << 14 };
 
 /* Room for one row of positions as float32. */
@@ -30,14 +32,18 @@ static void embed_run(const struct cpu_context *ctx, int op)
     const struct weight_view *positions = weights_find(ctx->weights, o->u.embed.position);
     const float *ids = ctx->tensors[o->u.embed.ids];
     float *place = (float *)(void *)ctx->workspace;
-    const float vocabulary = (float)(tokens->count / out.c);
+    const int64_t vocabulary = (int64_t)tokens->count / out.c;
+    const float *more = o->u.embed.more ? ctx->tensors[o->u.embed.more] : NULL;
+    const int64_t n_more = more ? graph_tensor_view(ctx->graph, o->u.embed.more)->shape.w : 0;
 
     for (int64_t i = 0; i < out.n * out.w; i++) {
         float *row = ctx->tensors[o->out] + i * out.c;
-        ASSERT(ids[i] >= 0 &&
-               ids[i] < vocabulary); /* the tokenizer's word, checked by the caller */
-        ctx->kernels->to_f32(row, table_row(tokens, (int64_t)ids[i], out.c), tokens->dtype,
-                             (size_t)out.c);
+        const int64_t id = (int64_t)ids[i];
+        ASSERT(id >= 0 && id < vocabulary + n_more); /* checked by the caller */
+        if (id < vocabulary)
+            ctx->kernels->to_f32(row, table_row(tokens, id, out.c), tokens->dtype, (size_t)out.c);
+        else
+            memcpy(row, more + (id - vocabulary) * out.c, (size_t)out.c * sizeof *row);
         ctx->kernels->to_f32(place, table_row(positions, i % out.w, out.c), positions->dtype,
                              (size_t)out.c);
         ctx->kernels->act_rows(row, row, place, (size_t)out.c, GRAPH_ACT_NONE);

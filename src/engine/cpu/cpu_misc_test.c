@@ -64,6 +64,52 @@ static void embeds_tokens_and_places(enum dtype tokens_dtype, enum dtype positio
     graph_free(g);
 }
 
+/* Ids behind the vocabulary are rows of a tensor. */
+static void embeds_rows_that_are_no_weights(void)
+{
+    enum { MORE = 2 };
+    static const float ids[TOKENS] = {0, WORDS, 3, WORDS + 1, WORDS - 1, WORDS + 1, 17};
+    const int64_t token_dims[2] = {WORDS, WIDTH}, place_dims[2] = {PLACES, WIDTH};
+    struct error err;
+    struct graph *g = graph_new();
+    struct graph_embed op = {0};
+    op.ids = graph_input(g, (struct graph_shape){1, 1, 1, TOKENS});
+    op.more = graph_input(g, (struct graph_shape){1, WIDTH, 1, MORE});
+    op.tokens = graph_weight(g, 2, token_dims, "token_embedding.weight");
+    op.position = graph_weight(g, 2, place_dims, "position_embedding.weight");
+    const int out = graph_embed(g, &op);
+    graph_output(g, out);
+    CHECK(graph_check(g, &err));
+
+    unsigned char *tokens = make_table(WORDS * WIDTH, DTYPE_F16);
+    unsigned char *places = make_table(PLACES * WIDTH, DTYPE_F32);
+    const struct weight_view views[2] = {{tokens + 1, DTYPE_F16, WORDS * WIDTH},
+                                         {places + 1, DTYPE_F32, PLACES * WIDTH}};
+    struct weights *w = NULL;
+    CHECK(weights_from_views(&w, g, views, &err));
+
+    float *tensors[8] = {NULL};
+    tensors[op.ids] = ops_testing_floats(TOKENS, 1);
+    memcpy(tensors[op.ids], ids, sizeof ids);
+    tensors[op.more] = ops_testing_floats(MORE * WIDTH, 1);
+    tensors[out] = ops_testing_floats(TOKENS * WIDTH, 1);
+    double want[TOKENS * WIDTH];
+    for (int i = 0; i < TOKENS * WIDTH; i++) {
+        const int64_t id = (int64_t)ids[i / WIDTH];
+        const float word = id < WORDS ? entry(id * WIDTH + i % WIDTH)
+                                      : tensors[op.more][(id - WORDS) * WIDTH + i % WIDTH];
+        want[i] = (double)(word + entry(i));
+    }
+    ops_testing_compare("embedding", &cpu_misc_embed_op, g, 0, tensors, out, w, want, 0);
+    weights_free(w);
+    free(tokens);
+    free(places);
+    free(tensors[op.ids]);
+    free(tensors[op.more]);
+    free(tensors[out]);
+    graph_free(g);
+}
+
 static void embeds_from_every_type(void)
 {
     static const enum dtype types[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
@@ -133,6 +179,7 @@ static void activates(void)
 int main(void)
 {
     embeds_from_every_type();
+    embeds_rows_that_are_no_weights();
     activates();
     return TEST_END();
 }
