@@ -83,18 +83,20 @@ static void list_models(char *list, size_t room, const char *models_dir)
         snprintf(list, room, "it is empty");
 }
 
-/* name, or name.safetensors, in models_dir. */
+/* name, or name with the ending of a single file, in models_dir. */
 static bool find_by_name(char out[CLI_MODEL_PATH_BYTES], const char *name, const char *models_dir,
                          struct error *err)
 {
-    char with_ending[SETTINGS_TEXT_BYTES + 16], list[160];
+    static const char *const endings[] = {"", ".safetensors", ".ckpt"};
+    char file[SETTINGS_TEXT_BYTES + 16], list[160];
     struct error ignored = {0};
 
-    snprintf(with_ending, sizeof with_ending, "%.1000s.safetensors", name);
-    if (!strchr(name, '/') && !is_hidden(name) &&
-        ((fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, name, &ignored) && exists(out)) ||
-         (fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, with_ending, &ignored) && exists(out))))
-        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        snprintf(file, sizeof file, "%.1000s%s", name, endings[i]);
+        if (!strchr(name, '/') && !is_hidden(name) &&
+            fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, file, &ignored) && exists(out))
+            return true;
+    }
     list_models(list, sizeof list, models_dir);
     return error_set(err, ERROR_NOT_FOUND,
                      "there is no model '%.120s': it is neither a path nor a name in models_dir "

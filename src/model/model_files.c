@@ -162,6 +162,12 @@ bool model_files_open_part(struct model_files *list, struct model_index *x, cons
         {"model.safetensors.index.fp16.json", true},
         {"diffusion_pytorch_model.fp16.safetensors.index.json", true},
         {"model.fp16.safetensors.index.json", true},
+        {"diffusion_pytorch_model.bin", false},
+        {"pytorch_model.bin", false},
+        {"diffusion_pytorch_model.bin.index.json", true},
+        {"pytorch_model.bin.index.json", true},
+        {"diffusion_pytorch_model.fp16.bin", false},
+        {"pytorch_model.fp16.bin", false},
     };
     char path[MODEL_FILES_PATH_BYTES];
     struct tensor_file *file;
@@ -177,6 +183,7 @@ bool model_files_open_part(struct model_files *list, struct model_index *x, cons
     }
     return error_set(err, ERROR_NOT_FOUND,
                      "%s: no weights in it: neither diffusion_pytorch_model.safetensors nor "
-                     "model.safetensors, their fp16 variants or an index of shards",
+                     "model.safetensors, their fp16 variants, an index of shards, or the same as "
+                     ".bin",
                      dir);
 }

@@ -1,4 +1,4 @@
-/* The safetensors files of a model's component: found, opened, and brought into the index. */
+/* The files of weights of a model's component: found, opened, and brought into the index. */
 #ifndef MODEL_MODEL_FILES_H
 #define MODEL_MODEL_FILES_H
 
@@ -26,8 +26,8 @@ bool model_files_is_file(const char *path);
 bool model_files_open(struct model_files *list, const char *path, struct tensor_file **out,
                       struct error *err) MUST_CHECK;
 
-/* Opens the weights in a component's folder: one file or the shards of an index; the variant in
- * full precision before the one called fp16.  All their tensors go into x. */
+/* Opens the weights in a component's folder: one file or the shards of an index; safetensors before
+ * PyTorch's .bin, the variant in full precision before the one called fp16.  All their tensors go into x. */
 bool model_files_open_part(struct model_files *list, struct model_index *x, const char *dir,
                            enum model_part part, struct error *err) MUST_CHECK;
 
