@@ -1,210 +1,248 @@
 /* After Pillow's libImaging/Resample.c (8 bits per channel) and Geometry.c (nearest): 22-bit
- * fixed-point weights, the horizontal pass first and rounded to 8 bits, then the vertical one. */
+ * fixed-point weights, the horizontal pass first and rounded to 8 bits, then the vertical one.
+ * Integer sums do not depend on their order, so the rows may be added as they come. */
 #include "image/resize.h"
 
-#include <math.h>
+#include "base/assert.h"
+#include "image/resize_taps.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-enum { PRECISION_BITS = 32 - 8 - 2 };
-
-/* The weights of one axis: output i is the sum of size[i] inputs from first[i] on, with the weights
- * k[i * width ...]. */
-struct taps {
-    int *first, *size;
-    int32_t *k;
-    int width;
+/* What both passes need beside the pictures.  Enlarging keeps the last rows, 8 bits each, since few
+ * of them make one row of output; reducing keeps the sums, since a row has a part in few of those.
+ */
+struct work {
+    struct resize_taps across, down;
+    bool keeps_rows;
+    uint8_t *rows; /* down.width of them when they are kept, otherwise one */
+    int32_t *sums; /* one row when rows are kept, otherwise down.active */
+    size_t row_bytes;
 };
 
-static double sinc(double x)
+static bool keeps_rows(int in_height, int full_height)
 {
-    const double pi = 3.14159265358979323846;
-    return x == 0 ? 1 : sin(x * pi) / (x * pi);
+    return full_height >= in_height;
 }
 
-static double weight(enum resize_filter filter, double x)
+static void work_clear(struct work *w)
 {
-    const double a = -0.5; /* the bicubic kernel of Keys 1981 */
-
-    x = fabs(x);
-    if (filter == RESIZE_BILINEAR)
-        return x < 1 ? 1 - x : 0;
-    if (filter == RESIZE_LANCZOS)
-        return x < 3 ? sinc(x) * sinc(x / 3) : 0;
-    if (x < 1)
-        return ((a + 2) * x - (a + 3)) * x * x + 1;
-    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+    resize_taps_clear(&w->across);
+    resize_taps_clear(&w->down);
+    free(w->rows);
+    free(w->sums);
 }
 
-static void taps_clear(struct taps *t)
+static bool work_init(struct work *w, struct resize_view in, struct resize_part p,
+                      enum resize_filter filter, struct error *err)
 {
-    free(t->first);
-    free(t->size);
-    free(t->k);
-}
-
-/* The weights of output i, normalised; one row of real numbers as scratch. */
-static void fill_taps(struct taps *t, double *real, int i, int in_size, double scale,
-                      double support, enum resize_filter filter)
-{
-    const double filter_scale = scale < 1 ? 1 : scale;
-    const double center = (i + 0.5) * scale;
-    int lo = (int)(center - support + 0.5);
-    int hi = (int)(center + support + 0.5);
-    double sum = 0;
-
-    lo = lo < 0 ? 0 : lo;
-    hi = hi > in_size ? in_size : hi;
-    for (int x = 0; x < hi - lo; x++) {
-        real[x] = weight(filter, (x + lo - center + 0.5) * (1 / filter_scale));
-        sum += real[x];
+    *w = (struct work){.keeps_rows = keeps_rows(in.height, p.full_height),
+                       .row_bytes = (size_t)p.width * (size_t)in.n_channels};
+    if (!resize_taps_init(&w->across, in.width, p.full_width, p.x, p.width, filter, err) ||
+        !resize_taps_init(&w->down, in.height, p.full_height, p.y, p.height, filter, err)) {
+        work_clear(w);
+        return false;
     }
-    int32_t *k = t->k + (size_t)i * (size_t)t->width;
-    for (int x = 0; x < hi - lo; x++) {
-        double fixed = (sum != 0 ? real[x] / sum : real[x]) * (1 << PRECISION_BITS);
-        k[x] = (int32_t)(fixed < 0 ? fixed - 0.5 : fixed + 0.5);
-    }
-    t->first[i] = lo;
-    t->size[i] = hi - lo;
+    w->rows = malloc((w->keeps_rows ? (size_t)w->down.width : 1) * w->row_bytes);
+    w->sums = malloc((w->keeps_rows ? 1 : (size_t)w->down.active) * w->row_bytes * sizeof *w->sums);
+    if (w->rows && w->sums)
+        return true;
+    work_clear(w);
+    return error_set(err, ERROR_MEMORY, "no memory to resize a picture");
 }
 
-static bool taps_init(struct taps *t, int in_size, int out_size, enum resize_filter filter,
-                      struct error *err)
+size_t resize_scratch_bytes(int in_width, int in_height, int n_channels, struct resize_part p,
+                            enum resize_filter filter)
 {
-    const double radius = filter == RESIZE_BILINEAR ? 1 : filter == RESIZE_BICUBIC ? 2 : 3;
-    const double scale = (double)in_size / out_size;
-    const double support = radius * (scale < 1 ? 1 : scale);
-
-    *t = (struct taps){.width = (int)ceil(support) * 2 + 1};
-    size_t n = (size_t)out_size, width = (size_t)t->width; /* both small: sides are at most 16384 */
-    double *real = malloc(width * sizeof *real);
-    t->first = malloc(n * sizeof *t->first);
-    t->size = malloc(n * sizeof *t->size);
-    t->k = calloc(n * width, sizeof *t->k);
-    bool ok = real && t->first && t->size && t->k;
-    for (int i = 0; ok && i < out_size; i++)
-        fill_taps(t, real, i, in_size, scale, support, filter);
-    free(real);
-    return ok || error_set(err, ERROR_MEMORY, "no memory to resize a picture");
+    if (filter == RESIZE_NEAREST)
+        return (size_t)p.width * sizeof(int);
+    size_t row = (size_t)p.width * (size_t)n_channels;
+    size_t width = (size_t)resize_taps_width(in_height, p.full_height, filter);
+    size_t active = (size_t)resize_taps_active(in_height, p.full_height, p.height, filter);
+    size_t rows = keeps_rows(in_height, p.full_height) ? width + sizeof(int32_t)
+                                                       : 1 + active * sizeof(int32_t);
+    return resize_taps_bytes(in_width, p.full_width, p.width, filter) +
+           resize_taps_bytes(in_height, p.full_height, p.height, filter) + rows * row;
 }
 
 static uint8_t to_byte(int32_t sum)
 {
-    int v = sum >> PRECISION_BITS;
+    int v = sum >> RESIZE_TAPS_BITS;
     return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
-static void resize_row(uint8_t *out, const uint8_t *in, int out_width, const struct taps *t)
+/* Inlined below with a known number of channels. */
+static inline void resize_channels(uint8_t *out, const uint8_t *in, int width, int n_channels,
+                                   const struct resize_taps *t)
 {
-    for (int i = 0; i < out_width; i++) {
+    for (int i = 0; i < width; i++) {
         const int32_t *k = t->k + (size_t)i * (size_t)t->width;
-        const uint8_t *px = in + (size_t)t->first[i] * IMAGE_CHANNELS;
+        const uint8_t *px = in + (size_t)t->first[i] * (size_t)n_channels;
         int32_t sum[IMAGE_CHANNELS];
-        for (int c = 0; c < IMAGE_CHANNELS; c++)
-            sum[c] = 1 << (PRECISION_BITS - 1);
+        for (int c = 0; c < n_channels; c++)
+            sum[c] = 1 << (RESIZE_TAPS_BITS - 1);
         for (int x = 0; x < t->size[i]; x++)
-            for (int c = 0; c < IMAGE_CHANNELS; c++)
-                sum[c] += px[x * IMAGE_CHANNELS + c] * k[x];
-        for (int c = 0; c < IMAGE_CHANNELS; c++)
+            for (int c = 0; c < n_channels; c++)
+                sum[c] += px[x * n_channels + c] * k[x];
+        for (int c = 0; c < n_channels; c++)
             *out++ = to_byte(sum[c]);
     }
 }
 
-static void sum_rows(uint8_t *out, int32_t *sum, const uint8_t *ring, size_t row, int i,
-                     const struct taps *t)
+/* One row through the horizontal pass. */
+static void resize_row(uint8_t *out, struct resize_view in, int y, int width,
+                       const struct resize_taps *t)
 {
-    const int32_t *k = t->k + (size_t)i * (size_t)t->width;
-
-    for (size_t b = 0; b < row; b++)
-        sum[b] = 1 << (PRECISION_BITS - 1);
-    for (int y = 0; y < t->size[i]; y++) {
-        const uint8_t *in = ring + (size_t)((t->first[i] + y) % t->width) * row;
-        for (size_t b = 0; b < row; b++)
-            sum[b] += in[b] * k[y];
-    }
-    for (size_t b = 0; b < row; b++)
-        out[b] = to_byte(sum[b]);
+    const uint8_t *row = in.px + (size_t)y * in.row_bytes;
+    if (in.n_channels == 1)
+        resize_channels(out, row, width, 1, t);
+    else
+        resize_channels(out, row, width, IMAGE_CHANNELS, t);
 }
 
-/* Keeps only the rows that the vertical filter still needs, in a ring as high as the filter.  A
- * pass that would not change the size copies, as in Pillow. */
-static bool filter_image(struct image *out, const struct image *in, enum resize_filter filter,
+static void start_sums(int32_t *sums, size_t n)
+{
+    for (size_t b = 0; b < n; b++)
+        sums[b] = 1 << (RESIZE_TAPS_BITS - 1);
+}
+
+static void add_row(int32_t *sums, const uint8_t *row, int32_t k, size_t n)
+{
+    for (size_t b = 0; b < n; b++)
+        sums[b] += row[b] * k;
+}
+
+static void finish_sums(uint8_t *out, const int32_t *sums, size_t n)
+{
+    for (size_t b = 0; b < n; b++)
+        out[b] = to_byte(sums[b]);
+}
+
+/* Keeps the rows that the next output may need in a ring. */
+static void enlarge(struct resize_view out, struct resize_view in, const struct work *w)
+{
+    const struct resize_taps *t = &w->down;
+    int next = t->first[0]; /* the first row not in the ring yet */
+
+    for (int i = 0; i < out.height; i++) {
+        const int32_t *k = t->k + (size_t)i * (size_t)t->width;
+        for (; next < t->first[i] + t->size[i]; next++)
+            resize_row(w->rows + (size_t)(next % t->width) * w->row_bytes, in, next, out.width,
+                       &w->across);
+        start_sums(w->sums, w->row_bytes);
+        for (int y = 0; y < t->size[i]; y++)
+            add_row(w->sums, w->rows + (size_t)((t->first[i] + y) % t->width) * w->row_bytes, k[y],
+                    w->row_bytes);
+        finish_sums(out.px + (size_t)i * out.row_bytes, w->sums, w->row_bytes);
+    }
+}
+
+/* Adds each row to the sums of all outputs it has a part in; begin is the first of them not
+ * finished, end the first not started. */
+static void reduce(struct resize_view out, struct resize_view in, const struct work *w)
+{
+    const struct resize_taps *t = &w->down;
+    const int last = t->first[out.height - 1] + t->size[out.height - 1];
+    int begin = 0, end = 0;
+
+    for (int y = t->first[0]; y < last; y++) {
+        resize_row(w->rows, in, y, out.width, &w->across);
+        for (; end < out.height && t->first[end] <= y; end++)
+            start_sums(w->sums + (size_t)(end % t->active) * w->row_bytes, w->row_bytes);
+        for (int i = begin; i < end; i++)
+            add_row(w->sums + (size_t)(i % t->active) * w->row_bytes, w->rows,
+                    t->k[(size_t)i * (size_t)t->width + (size_t)(y - t->first[i])], w->row_bytes);
+        for (; begin < end && t->first[begin] + t->size[begin] == y + 1; begin++)
+            finish_sums(out.px + (size_t)begin * out.row_bytes,
+                        w->sums + (size_t)(begin % t->active) * w->row_bytes, w->row_bytes);
+    }
+}
+
+/* The input that Pillow picks for each of n outputs from begin on: it adds the step up, and rounds
+ * accordingly. */
+static int pick_next(double *at, double step, int in_size)
+{
+    int from = (int)*at < in_size ? (int)*at : in_size - 1;
+    *at += step;
+    return from;
+}
+
+static bool pick_nearest(struct resize_view out, struct resize_view in, struct resize_part p,
                          struct error *err)
 {
-    struct taps across = {0}, down = {0};
-    uint8_t *ring = NULL;
-    int32_t *sum = NULL;
-    bool ok = false;
-    const size_t row = (size_t)out->width * IMAGE_CHANNELS;
-    const size_t in_row = (size_t)in->width * IMAGE_CHANNELS;
-    const bool same_height = out->height == in->height;
-    int next = 0; /* the first row not in the ring yet */
+    const double x_step = (double)in.width / p.full_width;
+    const double y_step = (double)in.height / p.full_height;
+    const size_t n = (size_t)in.n_channels;
+    double x = x_step * 0.5, y = y_step * 0.5;
 
-    if (!taps_init(&across, in->width, out->width, filter, err) ||
-        !taps_init(&down, in->height, out->height, filter, err))
-        goto done;
-    ring = malloc((size_t)down.width * row);
-    sum = malloc(row * sizeof *sum);
-    if (!ring || !sum) {
-        error_set(err, ERROR_MEMORY, "no memory to resize a picture");
-        goto done;
+    int *columns = malloc((size_t)p.width * sizeof *columns);
+    if (!columns)
+        return error_set(err, ERROR_MEMORY, "no memory to resize a picture");
+    for (int i = 0; i < p.x; i++)
+        x += x_step;
+    for (int i = 0; i < p.y; i++)
+        y += y_step;
+    for (int i = 0; i < p.width; i++)
+        columns[i] = pick_next(&x, x_step, in.width);
+    for (int r = 0; r < p.height; r++) {
+        const uint8_t *from = in.px + (size_t)pick_next(&y, y_step, in.height) * in.row_bytes;
+        uint8_t *to = out.px + (size_t)r * out.row_bytes;
+        for (int i = 0; i < p.width; i++, to += n)
+            memcpy(to, from + (size_t)columns[i] * n, n);
     }
-    for (int i = 0; i < out->height; i++) {
-        int end = same_height ? i + 1 : down.first[i] + down.size[i];
-        for (; next < end; next++) {
-            uint8_t *to = ring + (size_t)(next % down.width) * row;
-            const uint8_t *from = in->px + (size_t)next * in_row;
-            if (out->width == in->width)
-                memcpy(to, from, row);
-            else
-                resize_row(to, from, out->width, &across);
-        }
-        uint8_t *to = out->px + (size_t)i * row;
-        if (same_height)
-            memcpy(to, ring + (size_t)(i % down.width) * row, row);
-        else
-            sum_rows(to, sum, ring, row, i, &down);
-    }
-    ok = true;
-
-done:
-    free(sum);
-    free(ring);
-    taps_clear(&down);
-    taps_clear(&across);
-    return ok;
+    free(columns);
+    return true;
 }
 
-/* Adds the step up as Pillow does, so that the same pixels are taken where it rounds. */
-static void pick_nearest(struct image *out, const struct image *in)
+static bool check_axis(int in_size, int full, int begin, int n)
 {
-    const double x_step = (double)in->width / out->width;
-    const double y_step = (double)in->height / out->height;
-    uint8_t *to = out->px;
-    double y = y_step * 0.5;
+    return in_size >= 1 && in_size <= IMAGE_MAX_SIDE && full >= 1 && full <= RESIZE_MAX_FULL_SIDE &&
+           n >= 1 && n <= IMAGE_MAX_SIDE && begin >= 0 && n <= full && begin <= full - n;
+}
 
-    for (int r = 0; r < out->height; r++, y += y_step) {
-        int from_y = (int)y < in->height ? (int)y : in->height - 1;
-        const uint8_t *row = in->px + (size_t)from_y * (size_t)in->width * IMAGE_CHANNELS;
-        double x = x_step * 0.5;
-        for (int c = 0; c < out->width; c++, x += x_step) {
-            int from_x = (int)x < in->width ? (int)x : in->width - 1;
-            memcpy(to, row + (size_t)from_x * IMAGE_CHANNELS, IMAGE_CHANNELS);
-            to += IMAGE_CHANNELS;
-        }
-    }
+bool resize_into(struct resize_view out, struct resize_view in, struct resize_part p,
+                 enum resize_filter filter, struct error *err)
+{
+    struct work w;
+
+    if (!check_axis(in.width, p.full_width, p.x, p.width) ||
+        !check_axis(in.height, p.full_height, p.y, p.height))
+        return error_set(err, ERROR_INVALID, "%dx%d at %d,%d of %dx%d cannot be made from %dx%d",
+                         p.width, p.height, p.x, p.y, p.full_width, p.full_height, in.width,
+                         in.height);
+    ASSERT(out.width == p.width && out.height == p.height && out.n_channels == in.n_channels);
+    if (filter == RESIZE_NEAREST)
+        return pick_nearest(out, in, p, err);
+    if (!work_init(&w, in, p, filter, err))
+        return false;
+    if (w.keeps_rows)
+        enlarge(out, in, &w);
+    else
+        reduce(out, in, &w);
+    work_clear(&w);
+    return true;
+}
+
+struct resize_view resize_view_image(const struct image *image)
+{
+    return (struct resize_view){.px = image->px,
+                                .width = image->width,
+                                .height = image->height,
+                                .n_channels = IMAGE_CHANNELS,
+                                .row_bytes = (size_t)image->width * IMAGE_CHANNELS};
 }
 
 bool resize_image(struct image *out, const struct image *in, int width, int height,
                   enum resize_filter filter, struct error *err)
 {
+    const struct resize_part whole = {
+        .full_width = width, .full_height = height, .width = width, .height = height};
+
     if (!image_init(out, width, height, err))
         return false;
     if (width == in->width && height == in->height)
         memcpy(out->px, in->px, image_bytes(in));
-    else if (filter == RESIZE_NEAREST)
-        pick_nearest(out, in);
-    else if (!filter_image(out, in, filter, err)) {
+    else if (!resize_into(resize_view_image(out), resize_view_image(in), whole, filter, err)) {
         image_clear(out);
         return false;
     }

@@ -1,6 +1,8 @@
 #include "base/test.h"
-#include "image/resize.h"
+#include "image/resize_taps.h"
+#include "image/resize_vectors.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The numbers of the table below come from Pillow 9.4.0: this picture through Image.resize. */
@@ -89,6 +91,91 @@ static void agrees_with_pillow(void)
     image_clear(&in);
 }
 
+static void agrees_with_pillow_at_many_sizes(void)
+{
+    struct image out;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof resize_vectors / sizeof resize_vectors[0]; i++) {
+        struct image in = make_noise(resize_vectors[i].in_width, resize_vectors[i].in_height);
+        CHECK(resize_image(&out, &in, resize_vectors[i].width, resize_vectors[i].height,
+                           resize_vectors[i].filter, &err));
+        if (hash_bytes(out.px, image_bytes(&out)) != resize_vectors[i].hash)
+            fprintf(stderr, "row %zu\n", i);
+        CHECK(hash_bytes(out.px, image_bytes(&out)) == resize_vectors[i].hash);
+        image_clear(&out);
+        image_clear(&in);
+    }
+}
+
+static void makes_a_part_like_the_whole(void)
+{
+    static const int size[][2] = {{40, 30}, {9, 7}, {13, 120}, {200, 5}};
+    struct image in = make_noise(33, 21), whole;
+    struct error err;
+    uint8_t px[50 * 40 * 3];
+
+    for (size_t i = 0; i < sizeof size / sizeof size[0]; i++)
+        for (int filter = RESIZE_NEAREST; filter <= RESIZE_LANCZOS; filter++) {
+            const int w = size[i][0], h = size[i][1];
+            struct resize_part part = {w, h, w / 3, h / 2, w / 4, h / 3};
+            struct resize_view out = {px, part.width, part.height, 3, 50 * 3};
+            CHECK(resize_image(&whole, &in, w, h, (enum resize_filter)filter, &err));
+            CHECK(resize_into(out, resize_view_image(&in), part, (enum resize_filter)filter, &err));
+            for (int y = 0; y < part.height; y++)
+                CHECK(memcmp(px + y * 50 * 3, whole.px + ((y + part.y) * w + part.x) * 3,
+                             (size_t)part.width * 3) == 0);
+            image_clear(&whole);
+        }
+    struct resize_part beyond = {10, 10, 6, 0, 5, 10};
+    CHECK(!resize_into((struct resize_view){px, 5, 10, 3, 15}, resize_view_image(&in), beyond,
+                       RESIZE_LANCZOS, &err));
+    image_clear(&in);
+}
+
+/* The ring of sums may hold only as many rows as resize_taps_active says. */
+static void never_has_more_sums_than_places(void)
+{
+    static const int out_size[] = {1, 2, 3, 5, 7, 16, 33, 100, 255};
+
+    for (int filter = RESIZE_BILINEAR; filter <= RESIZE_LANCZOS; filter++)
+        for (int in_size = 1; in_size < 300; in_size += 7)
+            for (size_t o = 0; o < sizeof out_size / sizeof out_size[0]; o++) {
+                struct resize_taps t;
+                struct error err;
+                const int n = out_size[o];
+                CHECK(resize_taps_init(&t, in_size, n, 0, n, (enum resize_filter)filter, &err));
+                for (int i = 0, begin = 0; i < n; i++) {
+                    int64_t sum = 0;
+                    for (int x = 0; x < t.size[i]; x++)
+                        sum += abs(t.k[i * t.width + x]);
+                    CHECK(sum * 255 + (1 << 21) <= INT32_MAX);
+                    CHECK(t.size[i] >= 1 && t.size[i] <= t.width);
+                    CHECK(t.first[i] >= 0 && t.first[i] + t.size[i] <= in_size);
+                    CHECK(i == 0 || t.first[i] >= t.first[i - 1]);
+                    CHECK(i == 0 || t.first[i] + t.size[i] >= t.first[i - 1] + t.size[i - 1]);
+                    while (t.first[begin] + t.size[begin] <= t.first[i])
+                        begin++;
+                    CHECK(i - begin + 1 <= t.active);
+                }
+                resize_taps_clear(&t);
+            }
+}
+
+static void needs_little_beside_the_pictures(void)
+{
+    const int m = IMAGE_MAX_SIDE;
+    static const int side[] = {1, 64, 512, 4096, IMAGE_MAX_SIDE};
+
+    for (size_t w = 0; w < 5; w++)
+        for (size_t h = 0; h < 5; h++) {
+            struct resize_part p = {side[w], side[h], 0, 0, side[w], side[h]};
+            /* Weights: at most 2 * 3 inputs and three more for each output, or each input. */
+            CHECK(resize_scratch_bytes(m, m, 3, p, RESIZE_LANCZOS) < (size_t)4 << 20);
+            CHECK(resize_scratch_bytes(64, 64, 3, p, RESIZE_LANCZOS) < (size_t)4 << 20);
+        }
+}
+
 static void keeps_one_colour_at_any_size(void)
 {
     static const int side[] = {1, 2, 3, 7, 16, 61};
@@ -139,6 +226,10 @@ static void refuses_impossible_sizes(void)
 int main(void)
 {
     agrees_with_pillow();
+    agrees_with_pillow_at_many_sizes();
+    makes_a_part_like_the_whole();
+    never_has_more_sums_than_places();
+    needs_little_beside_the_pictures();
     keeps_one_colour_at_any_size();
     copies_when_the_size_stays();
     refuses_impossible_sizes();

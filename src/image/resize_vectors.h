@@ -1,0 +1,91 @@
+/* Written by tests/image_vectors.py. */
+#ifndef IMAGE_RESIZE_VECTORS_H
+#define IMAGE_RESIZE_VECTORS_H
+
+#include "image/resize.h"
+
+/* FNV-1a. */
+static uint64_t hash_bytes(const uint8_t *px, size_t n)
+{
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ px[i]) * 0x100000001b3u;
+    return h;
+}
+
+static const struct {
+    enum resize_filter filter;
+    int in_width, in_height, width, height;
+    uint64_t hash;
+} resize_vectors[] = {
+    {RESIZE_NEAREST, 1, 1, 5, 3, 0x1f7faed2db0a82eau},
+    {RESIZE_BILINEAR, 1, 1, 5, 3, 0x1f7faed2db0a82eau},
+    {RESIZE_BICUBIC, 1, 1, 5, 3, 0x1f7faed2db0a82eau},
+    {RESIZE_LANCZOS, 1, 1, 5, 3, 0x1f7faed2db0a82eau},
+    {RESIZE_NEAREST, 2, 2, 64, 1, 0x6299e028837a77c5u},
+    {RESIZE_BILINEAR, 2, 2, 64, 1, 0xb04b1d121580538du},
+    {RESIZE_BICUBIC, 2, 2, 64, 1, 0xb4f696789eff1ed5u},
+    {RESIZE_LANCZOS, 2, 2, 64, 1, 0xe3e1febd87de2c5fu},
+    {RESIZE_NEAREST, 3, 7, 7, 3, 0x753304ca30716634u},
+    {RESIZE_BILINEAR, 3, 7, 7, 3, 0x9e9b27c13f516aa7u},
+    {RESIZE_BICUBIC, 3, 7, 7, 3, 0x07248893323a9ebeu},
+    {RESIZE_LANCZOS, 3, 7, 7, 3, 0x80e3ddaf1ee4a32cu},
+    {RESIZE_NEAREST, 16, 16, 15, 17, 0xaa922bb62435470bu},
+    {RESIZE_BILINEAR, 16, 16, 15, 17, 0x214ef7d2909dfd3du},
+    {RESIZE_BICUBIC, 16, 16, 15, 17, 0x826dc858424b5db2u},
+    {RESIZE_LANCZOS, 16, 16, 15, 17, 0x56a639beb7103469u},
+    {RESIZE_NEAREST, 64, 48, 64, 20, 0xd11f7012bfd4a851u},
+    {RESIZE_BILINEAR, 64, 48, 64, 20, 0x5170550b4d705889u},
+    {RESIZE_BICUBIC, 64, 48, 64, 20, 0x0c467e1b462e096eu},
+    {RESIZE_LANCZOS, 64, 48, 64, 20, 0x230c2ba85c5aa3cfu},
+    {RESIZE_NEAREST, 64, 48, 21, 48, 0x2f34246dffaf2348u},
+    {RESIZE_BILINEAR, 64, 48, 21, 48, 0x1743714b8ae2c381u},
+    {RESIZE_BICUBIC, 64, 48, 21, 48, 0xa2d2fb73fd737c62u},
+    {RESIZE_LANCZOS, 64, 48, 21, 48, 0x2ca8a56f5c40eff6u},
+    {RESIZE_NEAREST, 64, 64, 128, 128, 0x4d4f1b50e696d38du},
+    {RESIZE_BILINEAR, 64, 64, 128, 128, 0xefcf2359bd49a294u},
+    {RESIZE_BICUBIC, 64, 64, 128, 128, 0x3329cc999ba13524u},
+    {RESIZE_LANCZOS, 64, 64, 128, 128, 0x6a873dd196012dc9u},
+    {RESIZE_NEAREST, 100, 37, 8, 8, 0xb9e2d5894a41b682u},
+    {RESIZE_BILINEAR, 100, 37, 8, 8, 0x922e116859238018u},
+    {RESIZE_BICUBIC, 100, 37, 8, 8, 0xdc67cfb9e5a667b8u},
+    {RESIZE_LANCZOS, 100, 37, 8, 8, 0xf48adcceda6d4803u},
+    {RESIZE_NEAREST, 37, 100, 111, 99, 0x5f4c2c443f629196u},
+    {RESIZE_BILINEAR, 37, 100, 111, 99, 0x3d8b820fe9454a4bu},
+    {RESIZE_BICUBIC, 37, 100, 111, 99, 0xdf69c8cdd0a1d35cu},
+    {RESIZE_LANCZOS, 37, 100, 111, 99, 0x27f20e32ababd344u},
+    {RESIZE_NEAREST, 128, 96, 512, 384, 0xb23c590505a6e965u},
+    {RESIZE_BILINEAR, 128, 96, 512, 384, 0x8cec1a2f2f37eb45u},
+    {RESIZE_BICUBIC, 128, 96, 512, 384, 0xf06750d993ff9b10u},
+    {RESIZE_LANCZOS, 128, 96, 512, 384, 0x3f3f41185aa58f21u},
+    {RESIZE_NEAREST, 200, 150, 64, 72, 0x236ef7690199365cu},
+    {RESIZE_BILINEAR, 200, 150, 64, 72, 0xfb98197f38c95a13u},
+    {RESIZE_BICUBIC, 200, 150, 64, 72, 0x5eb6f7fc8f313c16u},
+    {RESIZE_LANCZOS, 200, 150, 64, 72, 0x248b143e263a5cb6u},
+    {RESIZE_NEAREST, 33, 200, 200, 33, 0x47de5e19d0a139a7u},
+    {RESIZE_BILINEAR, 33, 200, 200, 33, 0x1f2e093d0a195408u},
+    {RESIZE_BICUBIC, 33, 200, 200, 33, 0xe66e96dc887c8822u},
+    {RESIZE_LANCZOS, 33, 200, 200, 33, 0xfa2692f0a0604559u},
+    {RESIZE_NEAREST, 300, 2, 1, 300, 0xe817df9655a05773u},
+    {RESIZE_BILINEAR, 300, 2, 1, 300, 0x96a58d0f7a82db2eu},
+    {RESIZE_BICUBIC, 300, 2, 1, 300, 0xa7f1da233a8eca99u},
+    {RESIZE_LANCZOS, 300, 2, 1, 300, 0xa2f7cfda30421cb9u},
+    {RESIZE_NEAREST, 256, 256, 96, 96, 0x53366507f24cb0a7u},
+    {RESIZE_BILINEAR, 256, 256, 96, 96, 0x2c2caa082af676dau},
+    {RESIZE_BICUBIC, 256, 256, 96, 96, 0x566891856f042856u},
+    {RESIZE_LANCZOS, 256, 256, 96, 96, 0xf2f5f9bebd09e51du},
+    {RESIZE_NEAREST, 50, 50, 51, 49, 0x638275598eb13ceau},
+    {RESIZE_BILINEAR, 50, 50, 51, 49, 0xd6deddbfe45e8422u},
+    {RESIZE_BICUBIC, 50, 50, 51, 49, 0xcff4963df2351a04u},
+    {RESIZE_LANCZOS, 50, 50, 51, 49, 0x9e8759c71053e094u},
+    {RESIZE_NEAREST, 7, 1, 1, 9, 0x38501bea4fa5bdadu},
+    {RESIZE_BILINEAR, 7, 1, 1, 9, 0x22b53c34a52aa984u},
+    {RESIZE_BICUBIC, 7, 1, 1, 9, 0x9d5883d7992765b1u},
+    {RESIZE_LANCZOS, 7, 1, 1, 9, 0x0227402cbda0adbeu},
+    {RESIZE_NEAREST, 400, 3, 3, 2, 0x7e08a44a923f4b25u},
+    {RESIZE_BILINEAR, 400, 3, 3, 2, 0xe8fc9183d78528d7u},
+    {RESIZE_BICUBIC, 400, 3, 3, 2, 0x3a784a090bd700d1u},
+    {RESIZE_LANCZOS, 400, 3, 3, 2, 0xe5e4ae3edefa0492u},
+};
+
+#endif
