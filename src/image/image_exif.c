@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum {
+    TAG_ORIENTATION = 0x0112,
     TAG_EXIF_FOLDER = 0x8769,
     TAG_USER_COMMENT = 0x9286,
     TYPE_LONG = 4,
@@ -85,14 +86,33 @@ static bool find_entry(const struct tiff *t, size_t at, uint32_t tag, uint32_t *
     return false;
 }
 
+static bool open_tiff(struct tiff *t, const uint8_t *bytes, size_t len)
+{
+    if (len < 8 || (memcmp(bytes, "MM\0*", 4) != 0 && memcmp(bytes, "II*", 4) != 0))
+        return false;
+    *t = (struct tiff){.bytes = bytes, .len = len, .big_endian = bytes[0] == 'M'};
+    return true;
+}
+
+int image_exif_orientation(const uint8_t *bytes, size_t len)
+{
+    uint32_t count, value;
+    struct tiff t;
+
+    if (!open_tiff(&t, bytes, len) ||
+        !find_entry(&t, number_at(&t, 4, 4), TAG_ORIENTATION, &count, &value))
+        return 1;
+    value = t.big_endian ? value >> 16 : value & 0xffff; /* 16 bits, at the field's beginning */
+    return value >= 1 && value <= 8 ? (int)value : 1;
+}
+
 void image_exif_read(struct buf *out, const uint8_t *bytes, size_t len)
 {
     uint32_t count, at;
+    struct tiff t;
 
-    if (len < 8 || (memcmp(bytes, "MM\0*", 4) != 0 && memcmp(bytes, "II*", 4) != 0))
-        return;
-    struct tiff t = {.bytes = bytes, .len = len, .big_endian = bytes[0] == 'M'};
-    if (!find_entry(&t, number_at(&t, 4, 4), TAG_EXIF_FOLDER, &count, &at) ||
+    if (!open_tiff(&t, bytes, len) ||
+        !find_entry(&t, number_at(&t, 4, 4), TAG_EXIF_FOLDER, &count, &at) ||
         !find_entry(&t, at, TAG_USER_COMMENT, &count, &at))
         return;
     if (count < CODE_BYTES || at > len || count > len - at)

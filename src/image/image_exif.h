@@ -1,4 +1,5 @@
-/* The one EXIF field this program uses: UserComment, where tools keep a picture's parameters. */
+/* The EXIF fields this program uses: UserComment, where tools keep a picture's parameters, and how
+ * the camera was held. */
 #ifndef IMAGE_IMAGE_EXIF_H
 #define IMAGE_IMAGE_EXIF_H
 
@@ -13,5 +14,9 @@ void image_exif_write(struct buf *out, const char *text);
 /* Appends the UserComment of a TIFF structure as UTF-8; nothing when there is none or the structure
  * is not sound.  Codes UNICODE, ASCII and none (taken as UTF-8) are understood. */
 void image_exif_read(struct buf *out, const uint8_t *tiff, size_t len);
+
+/* The Orientation of a TIFF structure, 1..8; 1 (as stored) when there is none or it is not sound.
+ */
+int image_exif_orientation(const uint8_t *tiff, size_t len);
 
 #endif

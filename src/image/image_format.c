@@ -2,6 +2,7 @@
 
 #include "base/fs.h"
 #include "image/image_jpeg.h"
+#include "image/image_orient.h"
 #include "image/image_png.h"
 
 #include <stdlib.h>
@@ -75,8 +76,8 @@ bool image_format_find_path(const struct image_format **out, const char *path, s
     return true;
 }
 
-bool image_format_read(struct image_file *out, const void *bytes, size_t len,
-                       struct image_limits limits, struct error *err)
+bool image_format_read_alpha(struct image_file *out, const void *bytes, size_t len,
+                             struct image_limits limits, struct error *err)
 {
     char names[100];
     const struct image_format *format = image_format_find_magic(bytes, len);
@@ -87,10 +88,49 @@ bool image_format_read(struct image_file *out, const void *bytes, size_t len,
         return error_set(err, ERROR_CORRUPT, "not a picture in a known format; known are: %s",
                          names);
     }
-    return format->read(out, bytes, len, limits, err);
+    if (!format->read(out, bytes, len, limits, err))
+        return false;
+    if (image_orient_file(out, err))
+        return true;
+    image_format_clear(out);
+    return false;
+}
+
+/* Pillow's paste with a mask, as in A1111's images.flatten. */
+static void lay_over_white(struct image_file *file)
+{
+    const size_t n = (size_t)file->image.width * (size_t)file->image.height;
+
+    if (!file->alpha)
+        return;
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < IMAGE_CHANNELS; c++) {
+            uint8_t *px = &file->image.px[i * IMAGE_CHANNELS + c];
+            uint32_t sum = 255u * (255u - file->alpha[i]) + (uint32_t)*px * file->alpha[i] + 128;
+            *px = (uint8_t)(((sum >> 8) + sum) >> 8);
+        }
+    free(file->alpha);
+    file->alpha = NULL;
+}
+
+bool image_format_read(struct image_file *out, const void *bytes, size_t len,
+                       struct image_limits limits, struct error *err)
+{
+    if (!image_format_read_alpha(out, bytes, len, limits, err))
+        return false;
+    lay_over_white(out);
+    return true;
 }
 
 bool image_format_load(struct image_file *out, const char *path, struct error *err)
+{
+    if (!image_format_load_alpha(out, path, err))
+        return false;
+    lay_over_white(out);
+    return true;
+}
+
+bool image_format_load_alpha(struct image_file *out, const char *path, struct error *err)
 {
     char *bytes = NULL;
     size_t len;
@@ -98,7 +138,7 @@ bool image_format_load(struct image_file *out, const char *path, struct error *e
     *out = (struct image_file){0};
     if (!fs_read(&bytes, &len, path, IMAGE_FORMAT_MAX_FILE_BYTES, err))
         return false;
-    bool ok = image_format_read(out, bytes, len, image_default_limits(), err);
+    bool ok = image_format_read_alpha(out, bytes, len, image_default_limits(), err);
     free(bytes);
     return ok || error_prefix(err, "%.300s", path);
 }
@@ -121,6 +161,7 @@ bool image_format_save(const char *path, const struct image *image,
 void image_format_clear(struct image_file *file)
 {
     image_clear(&file->image);
+    free(file->alpha);
     free(file->infotext);
     *file = (struct image_file){0};
 }

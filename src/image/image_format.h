@@ -10,7 +10,9 @@
 /* What a file holds.  Clear it with image_format_clear. */
 struct image_file {
     struct image image;
-    char *infotext; /* owned UTF-8, or NULL when the file has none */
+    uint8_t *alpha;  /* owned opacity, a byte a pixel; NULL when opaque everywhere */
+    int orientation; /* what EXIF says of the pixels as stored, 1..8; 1 once they are turned */
+    char *infotext;  /* owned UTF-8, or NULL when the file has none */
 };
 
 struct image_write_options {
@@ -24,7 +26,8 @@ struct image_format {
     const char *mime;
     const char *magic;
     size_t magic_len;
-    /* Bytes of foreign origin.  Sizes are checked against limits before anything is decoded. */
+    /* Bytes of foreign origin.  Sizes are checked against limits before anything is decoded.  Gives
+     * the pixels as stored, opacity and orientation beside them. */
     bool (*read)(struct image_file *out, const void *bytes, size_t len, struct image_limits limits,
                  struct error *err);
     /* Appends a whole file to out. */
@@ -41,11 +44,18 @@ const struct image_format *image_format_find_name(const char *name);
 bool image_format_find_path(const struct image_format **out, const char *path,
                             struct error *err) MUST_CHECK;
 
+/* The picture as a viewer shows it: turned as EXIF says, over white where it is transparent. */
 bool image_format_read(struct image_file *out, const void *bytes, size_t len,
                        struct image_limits limits, struct error *err) MUST_CHECK;
 
+/* The same with its opacity beside it, not over white. */
+bool image_format_read_alpha(struct image_file *out, const void *bytes, size_t len,
+                             struct image_limits limits, struct error *err) MUST_CHECK;
+
 /* Whole files on disk.  Saving leaves no half file behind. */
 bool image_format_load(struct image_file *out, const char *path, struct error *err) MUST_CHECK;
+bool image_format_load_alpha(struct image_file *out, const char *path,
+                             struct error *err) MUST_CHECK;
 bool image_format_save(const char *path, const struct image *image,
                        const struct image_write_options *options, struct error *err) MUST_CHECK;
 

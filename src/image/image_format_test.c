@@ -1,5 +1,6 @@
 #include "base/test.h"
 #include "image/image_format.h"
+#include "image/input_vectors.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,45 @@ static void brings_pictures_and_text_back_in_every_format(void)
                 buf_clear(&bytes);
                 image_clear(&image);
             }
+}
+
+static void shows_every_kind_of_input_as_pillow_does(void)
+{
+    struct image_file file;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof input_vectors / sizeof input_vectors[0]; i++) {
+        int wrong = 0;
+        CHECK(image_format_read(&file, input_vectors[i].file, input_vectors[i].len,
+                                image_default_limits(), &err));
+        CHECK(file.image.width == input_vectors[i].width);
+        CHECK(file.image.height == input_vectors[i].height);
+        CHECK(file.alpha == NULL && file.orientation == 1);
+        for (size_t k = 0; k < image_bytes(&file.image); k++)
+            wrong += abs(file.image.px[k] - input_vectors[i].want[k]) > input_vectors[i].tolerance;
+        if (wrong)
+            fprintf(stderr, "row %zu: %s, %d bytes differ\n", i, input_vectors[i].why, wrong);
+        CHECK(wrong == 0);
+        image_format_clear(&file);
+    }
+}
+
+static void keeps_opacity_where_it_is_asked_for(void)
+{
+    struct image_file file;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof input_vectors / sizeof input_vectors[0]; i++) {
+        CHECK(image_format_read_alpha(&file, input_vectors[i].file, input_vectors[i].len,
+                                      image_default_limits(), &err));
+        if (strcmp(input_vectors[i].why, "colours with opacity") == 0) {
+            CHECK(file.alpha && memcmp(file.alpha, "\x00\x80\xff", 3) == 0);
+            CHECK(memcmp(file.image.px, "\x09\x08\x07\xff\x00\x00\x01\x02\x03", 9) == 0);
+        }
+        if (strcmp(input_vectors[i].why, "opaque all the same") == 0)
+            CHECK(file.alpha == NULL);
+        image_format_clear(&file);
+    }
 }
 
 static void refuses_every_cut_file(void)
@@ -181,6 +221,8 @@ static void saves_and_loads_files(void)
 int main(void)
 {
     brings_pictures_and_text_back_in_every_format();
+    shows_every_kind_of_input_as_pillow_does();
+    keeps_opacity_where_it_is_asked_for();
     refuses_every_cut_file();
     checks_the_size_before_decoding();
     finds_rows_by_name_and_path();

@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum {
+    CMYK = 4,                 /* bytes of a pixel for print */
     MAX_MARKER_BYTES = 65533, /* a marker's 16-bit length counts itself */
     MAX_SCANS = 100,          /* of a progressive file; honest ones have about ten */
     OUT_BYTES = 1 << 16,
@@ -82,6 +83,7 @@ struct reader {
     struct image_limits limits;
     struct image image;
     char *infotext;
+    int orientation;
 };
 
 /* A small file may hold thousands of scans, each as much work as the whole picture. */
@@ -94,22 +96,57 @@ static void stop_endless_scans(j_common_ptr jpeg)
     }
 }
 
-static char *find_text(const struct reader *r)
+/* The text and the orientation come from the first marker that has them. */
+static void read_markers(struct reader *r)
 {
     const size_t mark = sizeof exif_mark;
 
+    r->orientation = 1;
     for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next) {
         if (m->marker != JPEG_APP0 + 1 || m->data_length < mark ||
             memcmp(m->data, exif_mark, mark) != 0)
+            continue;
+        if (r->orientation == 1)
+            r->orientation = image_exif_orientation(m->data + mark, m->data_length - mark);
+        if (r->infotext)
             continue;
         struct buf text;
         buf_init(&text, TEXT_LIMIT);
         image_exif_read(&text, m->data + mark, m->data_length - mark);
         if (text.len > 0)
-            return image_text_take(&text);
-        buf_clear(&text);
+            r->infotext = image_text_take(&text);
+        else
+            buf_clear(&text);
     }
-    return NULL;
+}
+
+/* Ink to light, as Pillow does it: the file holds 255 minus the ink, which is how Adobe's programs,
+ * and so nearly all others, write it. */
+static void row_from_cmyk(uint8_t *out, const uint8_t *in, size_t width)
+{
+    for (size_t x = 0; x < width; x++, in += CMYK)
+        for (int c = 0; c < IMAGE_CHANNELS; c++) {
+            int ink = (255 - in[c]) * in[3] + 128;
+            *out++ = (uint8_t)(in[3] - (((ink >> 8) + ink) >> 8));
+        }
+}
+
+/* The row buffer lives in libjpeg's pool, which a jump does not leak. */
+static void read_rows(struct reader *r)
+{
+    struct jpeg_decompress_struct *jpeg = &r->jpeg;
+    const size_t width = (size_t)r->image.width;
+    JSAMPARRAY cmyk = NULL;
+
+    if (jpeg->out_color_space == JCS_CMYK)
+        cmyk =
+            jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, (JDIMENSION)width * CMYK, 1);
+    while (jpeg->output_scanline < jpeg->output_height) {
+        JSAMPROW row = r->image.px + (size_t)jpeg->output_scanline * width * IMAGE_CHANNELS;
+        jpeg_read_scanlines(jpeg, cmyk ? cmyk : &row, 1);
+        if (cmyk)
+            row_from_cmyk(row, cmyk[0], width);
+    }
 }
 
 static bool decode(struct reader *r)
@@ -126,19 +163,15 @@ static bool decode(struct reader *r)
     jpeg_read_header(jpeg, TRUE);
     if (!image_check_size(jpeg->image_width, jpeg->image_height, r->limits, r->errors.err))
         return false;
-    if (jpeg->num_components != 1 && jpeg->num_components != 3)
+    if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != CMYK)
         return error_set(r->errors.err, ERROR_INVALID,
                          "a JPEG with %d colour channels; save it as RGB", jpeg->num_components);
-    jpeg->out_color_space = JCS_RGB;
+    jpeg->out_color_space = jpeg->num_components == CMYK ? JCS_CMYK : JCS_RGB;
     jpeg_start_decompress(jpeg);
     if (!image_init(&r->image, (int)jpeg->output_width, (int)jpeg->output_height, r->errors.err))
         return false;
-    while (jpeg->output_scanline < jpeg->output_height) {
-        JSAMPROW row =
-            r->image.px + (size_t)jpeg->output_scanline * (size_t)r->image.width * IMAGE_CHANNELS;
-        jpeg_read_scanlines(jpeg, &row, 1);
-    }
-    r->infotext = find_text(r); /* finishing forgets the markers */
+    read_rows(r);
+    read_markers(r); /* finishing forgets them */
     jpeg_finish_decompress(jpeg);
     return true;
 }
@@ -153,7 +186,8 @@ bool image_jpeg_read(struct image_file *out, const void *bytes, size_t len,
     r.jpeg.err = &r.errors.base;
     bool ok = decode(&r);
     if (ok) {
-        *out = (struct image_file){.image = r.image, .infotext = r.infotext};
+        *out = (struct image_file){
+            .image = r.image, .infotext = r.infotext, .orientation = r.orientation};
         r.image = (struct image){0};
         r.infotext = NULL;
     }

@@ -2,13 +2,14 @@
  * frame above setjmp owns; the frame with setjmp has no variables of its own that change. */
 #include "image/image_png.h"
 
+#include "image/image_exif.h"
 #include "image/image_text.h"
 
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_LIMIT = 1 << 20, CHUNK_LIMIT = 8 << 20, MAX_CHUNKS = 1000 };
+enum { RGBA = 4, TEXT_LIMIT = 1 << 20, CHUNK_LIMIT = 8 << 20, MAX_CHUNKS = 1000 };
 
 static const char keyword[] = "parameters";
 
@@ -18,7 +19,8 @@ struct reader {
     const unsigned char *bytes;
     size_t len, at;
     struct image_limits limits;
-    struct image image;
+    struct image image; /* RGBA until its alpha is split off */
+    bool has_alpha;
     png_bytep *rows;
     struct error *err;
 };
@@ -62,17 +64,30 @@ static bool check_chunks(const unsigned char *bytes, size_t len, struct error *e
     return error_set(err, ERROR_CORRUPT, "PNG: the file ends too early");
 }
 
-/* Asks libpng to turn whatever the file holds into 8-bit RGB. */
+/* Asks libpng to turn whatever the file holds into 8-bit RGB or RGBA. */
 static void set_conversions(png_structp png, png_infop info)
 {
     png_set_expand(png);
     png_set_strip_16(png);
-    png_set_strip_alpha(png);
     int type = png_get_color_type(png, info);
     if (type == PNG_COLOR_TYPE_GRAY || type == PNG_COLOR_TYPE_GRAY_ALPHA)
         png_set_gray_to_rgb(png);
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
+}
+
+static bool init_pixels(struct reader *r)
+{
+    if (!image_init(&r->image, (int)png_get_image_width(r->png, r->info),
+                    (int)png_get_image_height(r->png, r->info), r->err))
+        return false;
+    if (!r->has_alpha)
+        return true;
+    uint8_t *larger = realloc(r->image.px, image_bytes(&r->image) / IMAGE_CHANNELS * RGBA);
+    if (!larger)
+        return error_set(r->err, ERROR_MEMORY, "no memory to read a picture");
+    r->image.px = larger;
+    return true;
 }
 
 static bool decode(struct reader *r)
@@ -88,17 +103,20 @@ static bool decode(struct reader *r)
     if (!image_check_size(png_get_image_width(r->png, r->info),
                           png_get_image_height(r->png, r->info), r->limits, r->err))
         return false;
+    r->has_alpha = (png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_ALPHA) != 0 ||
+                   png_get_valid(r->png, r->info, PNG_INFO_tRNS) != 0;
     set_conversions(r->png, r->info);
-    if (!image_init(&r->image, (int)png_get_image_width(r->png, r->info),
-                    (int)png_get_image_height(r->png, r->info), r->err))
+    const size_t row =
+        (size_t)png_get_image_width(r->png, r->info) * (r->has_alpha ? RGBA : IMAGE_CHANNELS);
+    if (!init_pixels(r))
         return false;
-    if (png_get_rowbytes(r->png, r->info) != (size_t)r->image.width * IMAGE_CHANNELS)
+    if (png_get_rowbytes(r->png, r->info) != row)
         png_error(r->png, "unexpected kind of pixels");
     r->rows = malloc((size_t)r->image.height * sizeof *r->rows);
     if (!r->rows)
         return error_set(r->err, ERROR_MEMORY, "no memory to read a picture");
     for (int y = 0; y < r->image.height; y++)
-        r->rows[y] = r->image.px + (size_t)y * (size_t)r->image.width * IMAGE_CHANNELS;
+        r->rows[y] = r->image.px + (size_t)y * row;
     png_read_image(r->png, r->rows);
     png_read_end(r->png, r->info); /* text may stand behind the pixels */
     return true;
@@ -126,6 +144,44 @@ static char *find_text(struct reader *r)
     return NULL;
 }
 
+/* RGBA pixels become RGB pixels, and *alpha when they are not all opaque. */
+static bool split_alpha(uint8_t **alpha, struct image *image, struct error *err)
+{
+    const size_t n = image_bytes(image) / IMAGE_CHANNELS;
+    uint8_t all = 255;
+
+    *alpha = NULL;
+    uint8_t *a = malloc(n);
+    if (!a)
+        return error_set(err, ERROR_MEMORY, "no memory to read a picture");
+    for (size_t i = 0; i < n; i++) {
+        a[i] = image->px[i * RGBA + IMAGE_CHANNELS];
+        all &= a[i];
+        memmove(image->px + i * IMAGE_CHANNELS, image->px + i * RGBA, IMAGE_CHANNELS);
+    }
+    uint8_t *smaller = realloc(image->px, image_bytes(image));
+    image->px = smaller ? smaller : image->px;
+    if (all == 255)
+        free(a);
+    else
+        *alpha = a;
+    return true;
+}
+
+static int find_orientation(struct reader *r)
+{
+    int orientation = 1;
+#ifdef PNG_eXIf_SUPPORTED
+    png_bytep exif = NULL;
+    png_uint_32 len = 0;
+    if (png_get_eXIf_1(r->png, r->info, &len, &exif) && exif)
+        orientation = image_exif_orientation(exif, len);
+#else
+    (void)r;
+#endif
+    return orientation;
+}
+
 bool image_png_read(struct image_file *out, const void *bytes, size_t len,
                     struct image_limits limits, struct error *err)
 {
@@ -141,8 +197,9 @@ bool image_png_read(struct image_file *out, const void *bytes, size_t len,
         error_set(err, ERROR_MEMORY, "no memory to read a picture");
         goto done;
     }
-    if (!decode(&r))
+    if (!decode(&r) || (r.has_alpha && !split_alpha(&out->alpha, &r.image, err)))
         goto done;
+    out->orientation = find_orientation(&r);
     out->infotext = find_text(&r);
     out->image = r.image;
     r.image = (struct image){0};

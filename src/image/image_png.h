@@ -4,7 +4,7 @@
 
 #include "image/image_format.h"
 
-/* Alpha is dropped and 16-bit values lose their low byte, as in Pillow's convert("RGB"). */
+/* 16-bit values lose their low byte, as in Pillow's convert("RGB"). */
 bool image_png_read(struct image_file *out, const void *bytes, size_t len,
                     struct image_limits limits, struct error *err) MUST_CHECK;
 
