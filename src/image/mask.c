@@ -167,7 +167,7 @@ bool mask_blur(struct mask *mask, double sigma_x, double sigma_y, struct error *
            blur_lines(mask->px, mask->width, 1, mask->height, row, sigma_y, err);
 }
 
-static struct resize_view view(const struct mask *mask)
+struct resize_view mask_view(const struct mask *mask)
 {
     return (struct resize_view){.px = mask->px,
                                 .width = mask->width,
@@ -181,7 +181,7 @@ bool mask_resize(struct mask *out, const struct mask *in, int width, int height,
 {
     if (!mask_init(out, width, height, err))
         return false;
-    if (resize_mode_into(view(out), view(in), mode, err))
+    if (resize_mode_into(mask_view(out), mask_view(in), mode, err))
         return true;
     mask_clear(out);
     return false;
@@ -202,7 +202,7 @@ bool mask_to_latent(float *out, int width, int height, const struct mask *in, bo
 
     if (!mask_init(&small, width, height, err))
         return false;
-    bool ok = resize_into(view(&small), view(in), whole, RESIZE_BICUBIC, err);
+    bool ok = resize_into(mask_view(&small), mask_view(in), whole, RESIZE_BICUBIC, err);
     for (size_t i = 0; ok && i < mask_bytes(&small); i++) {
         float v = (float)small.px[i] / 255;
         out[i] = is_round ? rintf(v) : v;

@@ -17,6 +17,7 @@ struct mask {
 bool mask_init(struct mask *out, int width, int height, struct error *err) MUST_CHECK;
 void mask_clear(struct mask *mask);
 size_t mask_bytes(const struct mask *mask);
+struct resize_view mask_view(const struct mask *mask); /* for resize_into and the modes */
 
 /* From a picture: its opacity when it is not opaque everywhere, otherwise its brightness.  is_round
  * ("mask_round") makes opacity 255 above 128 and 0 elsewhere. */

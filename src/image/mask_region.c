@@ -80,15 +80,6 @@ static bool cut(struct resize_view *out, struct resize_view in, struct mask_regi
     return true;
 }
 
-static struct resize_view mask_view(const struct mask *mask)
-{
-    return (struct resize_view){.px = mask->px,
-                                .width = mask->width,
-                                .height = mask->height,
-                                .n_channels = 1,
-                                .row_bytes = (size_t)mask->width};
-}
-
 bool mask_region_cut_mask(struct mask *out, const struct mask *in, struct mask_region region,
                           int width, int height, struct error *err)
 {
