@@ -85,6 +85,56 @@ draws_the_same_with_little_memory() {
     same sdxl.png lean.png
 }
 
+peaks_no_higher_than_planned() {
+    [ -z "${SANITIZED:-}" ] || return
+    sed -n 's/.*planned peak \([0-9.]*\) MB, measured peak \([0-9.]*\) MB/\1 \2/p' "$work/said" |
+        awk '$2 > $1 { print "planned " $1 ", measured " $2; exit 1 }' >&2 || fail "$name: the peak"
+}
+
+hands_over_to_the_refiner() {
+    for sampler in Euler Heun "DPM2 a" DDIM "DPM++ 2M"; do
+        draw alone.png --model sdxl --sampler "$sampler"
+        draw both.png --model sdxl --sampler "$sampler" --refiner refiner --refiner-switch-at 0.5
+        peaks_no_higher_than_planned
+        differ alone.png both.png
+        draw single.png --model sdxl.safetensors --sampler "$sampler" \
+            --refiner refiner.safetensors --refiner-switch-at 0.5
+        same both.png single.png
+        draw lean.png --model sdxl --sampler "$sampler" --refiner refiner \
+            --refiner-switch-at 0.5 --enable-sequential-cpu-offload true
+        peaks_no_higher_than_planned
+        same both.png lean.png
+        draw held.png --model sdxl --sampler "$sampler" --refiner refiner \
+            --refiner-switch-at 0.5 --enable-cpu-offload false
+        peaks_no_higher_than_planned
+        same both.png held.png
+    done
+    draw both.png --model sdxl --refiner refiner --refiner-switch-at 0.5 --batch-size 1
+    [ "$("$tool" info "$work/both.png" "Refiner")" = refiner ] || fail "the refiner's name"
+    [ "$("$tool" info "$work/both.png" "Refiner switch at")" = 0.5 ] || fail "where it takes over"
+    draw late.png --model sdxl --refiner refiner --refiner-switch-at 0.75
+    differ both.png late.png
+    draw all.png --model sdxl --refiner refiner --refiner-switch-at 0
+    differ all.png both.png
+}
+
+takes_another_base_model_for_a_refiner() {
+    draw self.png --model sdxl --refiner sdxl --refiner-switch-at 0.5
+    same sdxl.png self.png
+}
+
+says_when_a_refiner_is_no_use() {
+    draw never.png --model sdxl --refiner refiner --refiner-switch-at 1
+    same sdxl.png never.png
+    grep -q "warning: the refiner refiner has no step" "$work/said" || fail "no warning"
+    "$mkcheckpoint" tiny "$work/sd1" --tokenizer "$tokenizer"
+    draw sd1.png --model sd1 --refiner refiner
+    grep -q "warning: the refiner refiner is ignored" "$work/said" || fail "no warning for SD 1.x"
+    (cd "$work" && "$program" txt2img --model sdxl --refiner sd1 --output bad.png) 2>"$work/said"
+    grep -q "sd1 cannot refine sdxl" "$work/said" || fail "$(cat "$work/said")"
+    [ ! -e "$work/bad.png" ] || fail "a picture in spite of that"
+}
+
 for model in sdxl refiner; do
     "$mkcheckpoint" tiny-$model "$work/$model" --seed 3 --tokenizer "$tokenizer" &&
         "$mkcheckpoint" tiny-$model "$work/$model.safetensors" --single-file --seed 3 \
@@ -97,4 +147,7 @@ changes_a_picture
 takes_every_type_of_weights
 predicts_v_where_the_scheduler_says_so
 draws_the_same_with_little_memory
+hands_over_to_the_refiner
+takes_another_base_model_for_a_refiner
+says_when_a_refiner_is_no_use
 [ $failures = 0 ] || { echo "$failures checks failed" >&2; exit 1; }

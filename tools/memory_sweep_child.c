@@ -42,6 +42,7 @@ static bool plan(struct child *c, struct error *err)
     struct plan_bounds bounds = {.limit_bytes = c->row->limit_bytes};
     struct process_memory before = {0}, now = {0};
     struct error why = {0};
+    const struct plan_models models = pipeline_models(c->pipeline);
 
     for (int i = 0; i < MEMORY_OPTIMIZATIONS; i++) {
         bounds.optimization[i] = c->row->optimization[i];
@@ -54,9 +55,8 @@ static bool plan(struct child *c, struct error *err)
         if (!process_memory_read(&now, err))
             return false;
         bounds.base_bytes = (size_t)now.resident_bytes;
-        c->refused = !gen_plan_make(
-            &c->plan, &c->request, &(const struct plan_models){.base = pipeline_model(c->pipeline)},
-            c->backend, &bounds, &c->least_bytes, &why);
+        c->refused = !gen_plan_make(&c->plan, &c->request, &models, c->backend, &bounds,
+                                    &c->least_bytes, &why);
         if (c->refused && why.code != ERROR_LIMIT) {
             *err = why;
             return false;

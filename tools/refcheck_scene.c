@@ -35,6 +35,8 @@ static bool read_settings(struct refcheck_scene *s, const struct safetensors *fi
     s->request.cfg_scale = guidance;
     s->request.width = scale * latent_w;
     s->request.height = scale * latent_h;
+    if (json_object_get(s->settings, "switch_at"))
+        s->request.refiner_switch_at = setting(s, "switch_at");
     if (json_object_get(s->settings, "strength")) {
         s->request.mode = GEN_IMG2IMG;
         s->request.denoising_strength = setting(s, "strength");
@@ -90,6 +92,7 @@ static bool init_train(struct refcheck_scene *s, struct error *err)
 void refcheck_scene_close(struct refcheck_scene *s)
 {
     text_cond_clear(&s->cond);
+    text_cond_clear(&s->refiner_cond);
     pipeline_result_clear(&s->result);
     if (s->arena)
         s->r->backend->fn->arena_free(s->r->backend, s->arena, s->plan.arena_bytes);
@@ -98,6 +101,7 @@ void refcheck_scene_close(struct refcheck_scene *s)
     tokenizer_close(s->tokenizer[0]);
     tokenizer_close(s->tokenizer[1]);
     model_close(s->model);
+    model_close(s->refiner);
     json_decref(s->settings);
 }
 
@@ -128,11 +132,15 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
     s->model = refcheck_model(r, model, false);
     if (!s->model)
         return false;
-    bool ok = open_tokenizers(s, &err) && init_train(s, &err) &&
-              read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
-              gen_plan_make(&s->plan, &s->request, &(const struct plan_models){.base = s->model},
-                            r->backend, &bounds, NULL, &err) &&
-              r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
+    if (json_object_get(s->settings, "switch_at") &&
+        !(s->refiner = refcheck_model(r, "sdxl-refiner", false)))
+        return false;
+    bool ok =
+        open_tokenizers(s, &err) && init_train(s, &err) &&
+        read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
+        gen_plan_make(&s->plan, &s->request, &(const struct plan_models){s->model, s->refiner},
+                      r->backend, &bounds, NULL, &err) &&
+        r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
     if (ok) {
         s->each = (size_t)(latent->n_bytes / 4);
         s->result.images = calloc(1, sizeof *s->result.images);
@@ -143,8 +151,12 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
                                   .request = &s->request,
                                   .plan = &s->plan,
                                   .result = &s->result};
+        if (s->refiner)
+            s->stage.refiner = stages_refiner(&s->stage.base, s->refiner, s->tokenizer, &s->plan);
         ok = s->result.images ? text_encode(&s->cond, &s->stage, &s->stage.base, &err)
                               : error_set(&err, ERROR_MEMORY, "no memory");
+        ok = ok &&
+             (!s->refiner || text_encode(&s->refiner_cond, &s->stage, &s->stage.refiner, &err));
     }
     if (!ok)
         refcheck_fail(r, name, err.text);
@@ -162,10 +174,11 @@ static bool guided(void *ctx, float *denoised, const float *x, double sigma, str
 {
     struct refcheck_guide *g = ctx;
     const struct refcheck_scene *s = g->scene;
-    const struct model_info *info = model_view(s->model);
+    const struct expert *expert = g->refines ? &s->stage.refiner : &s->stage.base;
+    const struct model_info *info = model_view(expert->model);
     const struct unet_config *c = &info->unet;
-    const struct network *net = &s->plan.phase[PLAN_DENOISE].net;
-    const size_t n = s->each, rows = (size_t)s->plan.phase[PLAN_DENOISE].batch;
+    const struct network *net = expert->unet;
+    const size_t n = s->each, rows = (size_t)expert->denoise->batch;
     const float t = (float)(g->timesteps ? g->timesteps[g->call] : //
                                 schedule_timestep(&s->train, sigma));
     float *numbers = calloc(2 * n + 2 * (size_t)c->channels[0], sizeof *numbers);
@@ -215,7 +228,8 @@ bool refcheck_scene_run(struct refcheck_guide *g, const struct sampler *sampler,
                         const double *sigmas, int n_steps, struct error *err)
 {
     const struct refcheck_scene *s = g->scene;
-    const struct network *net = &s->plan.phase[PLAN_DENOISE].net;
+    const struct network *net = g->refines ? s->stage.refiner.unet : s->stage.base.unet;
+    const struct text_cond *cond = g->refines ? &s->refiner_cond : &s->cond;
     float *scratch = calloc(s->each * (size_t)(sampler->n_scratch + 1), sizeof *scratch);
     const struct sampler_run run = {.x = x,
                                     .n = s->each,
@@ -229,9 +243,9 @@ bool refcheck_scene_run(struct refcheck_guide *g, const struct sampler *sampler,
 
     bool ok = scratch || error_set(err, ERROR_MEMORY, "no memory");
     if (ok && exec_start(net->exec, s->arena, err)) {
-        exec_write(net->exec, net->unet.context, s->cond.rows, BACKEND_ROWS);
-        if (s->cond.added)
-            exec_write(net->exec, net->unet.added, s->cond.added, BACKEND_ROWS);
+        exec_write(net->exec, net->unet.context, cond->rows, BACKEND_ROWS);
+        if (cond->added)
+            exec_write(net->exec, net->unet.added, cond->added, BACKEND_ROWS);
         ok = sampler->run(&run, err);
         exec_stop(net->exec);
     } else {

@@ -11,6 +11,7 @@ enum { REFCHECK_MAX_STEPS = 1000 };
 struct refcheck_scene {
     struct refcheck *r;
     struct model *model;
+    struct model *refiner; /* NULL: none */
     struct tokenizer *tokenizer[2];
     const char *label; /* the model's name, as rows begin */
     json_t *settings;  /* the file's */
@@ -19,13 +20,14 @@ struct refcheck_scene {
     struct gen_result result;
     void *arena;
     struct stage stage;
-    struct text_cond cond;
+    struct text_cond cond, refiner_cond;
     struct schedule_train train;
     size_t each; /* numbers of a latent */
 };
 
-/* model: "sd15", "sdxl".  noise: a latent of the file, whose size the scene takes.  False after a
- * FAIL or SKIP row; to be closed either way. */
+/* model: "sd15", "sdxl"; with its refiner where the file has a setting switch_at.  noise: a latent
+ * of the file, whose size the scene takes.  False after a FAIL or SKIP row; to be closed either
+ * way. */
 bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const char *model,
                          const char *name, const struct safetensors *file,
                          const char *noise) MUST_CHECK;
@@ -34,6 +36,7 @@ void refcheck_scene_close(struct refcheck_scene *s);
 /* Answers a sampler, and keeps what it was asked about. */
 struct refcheck_guide {
     const struct refcheck_scene *scene;
+    bool refines;            /* the refiner answers */
     const double *timesteps; /* by call; NULL: those of the sigmas */
     int call;
     float *trail; /* x of every call, then the result */

@@ -168,8 +168,67 @@ static void check_txt2img(struct refcheck *r)
     safetensors_close(file);
 }
 
+/* The base's model leaves its latent to the refiner at the settings' switch_at. */
+static bool hand_over(struct refcheck_scene *s, const struct safetensors *file, float *x,
+                      const double *timesteps, const double *sigmas, struct error *err)
+{
+    struct refcheck_tensor half = refcheck_tensor_named(file, "base_latents");
+    struct refcheck_guide base = {.scene = s, .timesteps = timesteps};
+    const int n_steps = s->request.steps, at = gen_request_refiner_step(&s->request);
+    struct refcheck_guide refiner = {.scene = s, .timesteps = timesteps + at, .refines = true};
+    const struct sampler *euler = sampler_find("Euler", NULL);
+
+    bool ok = (s->plan.phase[PLAN_REFINE].used && half.x && half.count == s->each) ||
+              error_set(err, ERROR_CORRUPT, "the file has no hand-over");
+    if (ok && (ok = refcheck_scene_run(&base, euler, x, sigmas, at, err)))
+        refcheck_row(s->r, "sdxl refiner, latent handed over", refcheck_error(x, half.x, s->each),
+                     REFCHECK_STAGE);
+    ok = ok && refcheck_scene_run(&refiner, euler, x, sigmas + at, n_steps - at, err);
+    free(half.x);
+    return ok;
+}
+
+static void check_refiner_run(struct refcheck_scene *s, const struct safetensors *file)
+{
+    struct refcheck_tensor noise = refcheck_tensor_named(file, "noise");
+    struct refcheck_tensor latents = refcheck_tensor_named(file, "latents");
+    double sigmas[REFCHECK_MAX_STEPS + 2], timesteps[REFCHECK_MAX_STEPS + 1];
+    struct error err = {0};
+
+    bool ok = (noise.x && latents.x && noise.count == s->each && latents.count == s->each &&
+               refcheck_scene_timesteps(s, timesteps, s->request.steps)) ||
+              error_set(&err, ERROR_CORRUPT, "the file lacks noise or latents of this size");
+    if (ok) {
+        refcheck_scene_sigmas(s, sigmas, timesteps, s->request.steps);
+        for (size_t i = 0; i < s->each; i++)
+            noise.x[i] = (float)(noise.x[i] * sigmas[0]);
+        ok = hand_over(s, file, noise.x, timesteps, sigmas, &err);
+    }
+    if (ok)
+        refcheck_row(s->r, "sdxl refiner, latent", refcheck_error(noise.x, latents.x, s->each),
+                     REFCHECK_STAGE);
+    else
+        refcheck_fail(s->r, "sdxl refiner", err.text);
+    free(noise.x);
+    free(latents.x);
+}
+
+static void check_refiner(struct refcheck *r)
+{
+    struct safetensors *file = refcheck_tensors(r, "sdxl/refiner.safetensors");
+    struct refcheck_scene s;
+
+    if (!file)
+        return;
+    if (refcheck_scene_open(&s, r, "sdxl", "sdxl refiner", file, "noise"))
+        check_refiner_run(&s, file);
+    refcheck_scene_close(&s);
+    safetensors_close(file);
+}
+
 void refcheck_sdxl(struct refcheck *r)
 {
     check_text_encoders(r);
     check_txt2img(r);
+    check_refiner(r);
 }

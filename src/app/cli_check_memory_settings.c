@@ -177,7 +177,7 @@ static void look(struct effect *out, const struct cli_check *c, const struct set
     const struct plan_size_ask ask = {.policy = &e.policy,
                                       .machine = &e.machine,
                                       .request = &request,
-                                      .models = {.base = pipeline_model(c->pipeline)},
+                                      .models = pipeline_models(c->pipeline),
                                       .backend = c->backend,
                                       .base_bytes = 16 << 20};
     struct plan_size p = {0};

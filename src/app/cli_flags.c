@@ -47,6 +47,10 @@ const struct cli_flag cli_flags_rows[] = {
      "cpu or philox: torch's generator on a CPU or a GPU (cpu)"},
     {"clip-skip", CLI_INT, CLI_ASK, AT(clip_skip), 1, 12, "N",
      "text encoder's layer to use, counted from the end (1)"},
+    {"refiner", CLI_TEXT, CLI_ASK, AT(refiner), ANY, "MODEL",
+     "SDXL's refiner, which draws the last steps; a path or a name like --model (none)"},
+    {"refiner-switch-at", CLI_NUMBER, CLI_ASK, AT(refiner_switch_at), 0, 1, "X",
+     "part of the steps before the refiner's (0.8)"},
     {"batch-size", CLI_INT, CLI_ASK, AT(batch_size), 1, 64, "N",
      "pictures at once; each has the seed after the last one's (1)"},
     {"output", CLI_TEXT, CLI_ASK, AT(output), ANY, "FILE",
@@ -227,6 +231,7 @@ static struct cli_options defaults(void)
                             .seed = 1,
                             .cfg_scale = -1,
                             .denoising_strength = 0.75,
+                            .refiner_switch_at = 0.8,
                             .sampler = sampler_find("Euler a", NULL),
                             .rng = RNG_CPU};
     settings_defaults(&o.settings, &o.origins);

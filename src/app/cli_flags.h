@@ -45,6 +45,8 @@ struct cli_options {
     int64_t seed;     /* -1: random */
     double cfg_scale; /* below 0 when not given */
     double denoising_strength;
+    const char *refiner; /* a model's name or path; NULL when not given */
+    double refiner_switch_at;
     const struct sampler *sampler;
     enum schedule_kind sampler_suffix; /* "DPM++ 2M Karras"; SCHEDULE_AUTOMATIC without one */
     const struct schedule *scheduler;  /* NULL when not given */

@@ -20,7 +20,7 @@
 struct run {
     const struct cli_options *options;
     FILE *to;
-    struct cli_model model;
+    struct cli_model model, refiner;
     struct cli_output output;
     struct backend *backend;
     struct pipeline *pipeline;
@@ -87,6 +87,16 @@ static bool open_model(struct run *run, struct error *err)
            pipeline_open(&run->pipeline, run->model.path, tokenizer, run->backend, err);
 }
 
+static bool open_refiner(struct run *run, struct error *err)
+{
+    const struct cli_options *o = run->options;
+
+    return !o->refiner ||
+           (cli_model_find(&run->refiner, o->refiner, o->settings.models_dir, err) &&
+            pipeline_set_refiner(run->pipeline, run->refiner.path, err)) ||
+           error_prefix(err, "--refiner");
+}
+
 /* The VAE that replaces the model's, where one is named. */
 static bool open_vae(struct run *run, struct error *err)
 {
@@ -137,7 +147,10 @@ static bool compute(struct run *run, struct error *err)
     struct cli_progress progress;
     int skip = r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
 
-    cli_progress_init(&progress, run->to, r->steps - skip);
+    const int all = r->steps - skip, before = gen_request_refiner_step(r) - skip;
+    const int base = !run->sized.plan.phase[PLAN_REFINE].used ? all : before > 0 ? before : 0;
+
+    cli_progress_init(&progress, run->to, base, all - base);
     const struct watch watch = {.ctx = &progress,
                                 .progress = cli_progress_report,
                                 .cancelled = cli_interrupt_asked,
@@ -198,8 +211,14 @@ static void tell_end(const struct run *run)
                     result->seconds[i]);
     fprintf(run->to, " %s %.3f, all %.3f (%.3f a step)\n", gen_plan_phase_name(PLAN_IMAGE_ENCODE),
             run->save_seconds, result->total_seconds + run->save_seconds,
-            result->steps > 0 ? result->seconds[PLAN_DENOISE] / result->steps : 0);
+            result->steps > 0
+                ? (result->seconds[PLAN_DENOISE] + result->seconds[PLAN_REFINE]) / result->steps
+                : 0);
     tell_memory(run);
+    for (int i = 0; i < result->warnings.n; i++)
+        fprintf(run->to, "warning: %s\n", result->warnings.text[i]);
+    if (result->warnings.left_out)
+        fprintf(run->to, "warning: %d more\n", result->warnings.left_out);
 }
 
 /* What was asked for, and the machine it is asked of. */
@@ -221,7 +240,7 @@ static bool plan(struct run *run, struct error *err)
     struct plan_size_ask ask = {.policy = &run->policy,
                                 .machine = &run->machine,
                                 .request = &run->asked,
-                                .models = {.base = pipeline_model(run->pipeline)},
+                                .models = pipeline_models(run->pipeline),
                                 .backend = run->backend};
     struct transcript *t = &run->sized.transcript;
 
@@ -253,8 +272,11 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
               load_input(&run, err) && open_model(&run, err) && open_vae(&run, err) &&
-              ask(&run, err) && plan(&run, err) && tell_cut(&run, "--prompt", o->prompt, err) &&
+              open_refiner(&run, err) && ask(&run, err) && plan(&run, err) &&
+              tell_cut(&run, "--prompt", o->prompt, err) &&
               tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
+    if (ok && run.sized.plan.phase[PLAN_REFINE].used)
+        run.output.refiner = model_view(pipeline_models(run.pipeline).refiner)->name;
     if (ok) {
         cli_memory_tell(&run.sized, &log);
         tell_start(&run);

@@ -113,7 +113,8 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
                            int i, const struct model_info *model, struct error *err)
 {
     enum schedule_kind kind = r->schedule->kind;
-    char steps[16], cfg[40], seed[24], size[40], strength[40] = "", skip[16] = "", version[64];
+    char switch_at[40] = "", steps[16], cfg[40], seed[24], size[40], strength[40] = "",
+         skip[16] = "", version[64];
 
     if (kind == SCHEDULE_AUTOMATIC)
         kind = r->sampler->schedule;
@@ -123,6 +124,8 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
     snprintf(size, sizeof size, "%dx%d", r->width, r->height);
     if (r->mode == GEN_IMG2IMG)
         write_number(strength, sizeof strength, r->denoising_strength);
+    if (o->refiner)
+        write_number(switch_at, sizeof switch_at, r->refiner_switch_at);
     if (r->clip_skip > 1)
         snprintf(skip, sizeof skip, "%d", r->clip_skip);
     snprintf(version, sizeof version, "diffusionapi %s", cli_help_version());
@@ -139,6 +142,8 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
         {"VAE", model->vae_name},
         {"Denoising strength", strength},
         {"Clip skip", skip},
+        {"Refiner", o->refiner ? o->refiner : ""},
+        {"Refiner switch at", switch_at},
         {"RNG", r->rng == RNG_CPU ? "CPU" : ""},
         {"Version", version},
     };

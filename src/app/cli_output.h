@@ -13,6 +13,7 @@ struct cli_output {
     int n_images;
     int first; /* number of the first picture when the names are ours; 0 otherwise */
     int jpeg_quality;
+    const char *refiner;     /* its name where it draws, or NULL */
     char requested_size[40]; /* "2048x2048" where pictures became smaller, else "" */
 };
 

@@ -16,8 +16,8 @@ enum { BAR_CELLS = 30, SIDE_MAX = 1 << 16 };
 
 struct run {
     const struct cli_options *options;
-    struct cli_model found;
-    struct model *model;
+    struct cli_model found, found_refiner;
+    struct model *model, *refiner;
     struct backend *backend;
     int input_width, input_height;
     struct gen_request asked;
@@ -63,12 +63,22 @@ static bool measure_input(struct run *run, struct error *err)
     return true;
 }
 
+static bool open_refiner(struct run *run, struct error *err)
+{
+    const struct cli_options *o = run->options;
+
+    return !o->refiner ||
+           (cli_model_find(&run->found_refiner, o->refiner, o->settings.models_dir, err) &&
+            model_open(&run->refiner, run->found_refiner.path, err)) ||
+           error_prefix(err, "--refiner");
+}
+
 static bool make_plan(struct run *run, struct error *err)
 {
     struct plan_size_ask ask = {.policy = &run->policy,
                                 .machine = &run->machine,
                                 .request = &run->asked,
-                                .models = {.base = run->model},
+                                .models = {run->model, run->refiner},
                                 .backend = run->backend};
     const struct gen_limits limits = cli_request_limits(&run->options->settings);
     int side = limits.max_side / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE;
@@ -163,7 +173,7 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
     struct run run = {.options = o, .policy = plan_policy_of(s)};
 
     bool ok = measure_input(&run, err) && cli_memory_machine(&run.machine, s, false, err) &&
-              open_model(&run, err) &&
+              open_model(&run, err) && open_refiner(&run, err) &&
               cpu_backend_open(&run.backend, (int)s->threads, s->isa, err) &&
               cli_request_make(&run.asked, o, &run.found, model_view(run.model), run.input_width,
                                run.input_height, err) &&
@@ -181,6 +191,7 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
     plan_size_clear(&run.sized);
     if (run.backend)
         run.backend->fn->close(run.backend);
+    model_close(run.refiner);
     model_close(run.model);
     return ok;
 }

@@ -8,9 +8,11 @@ enum { BAR_CELLS = 24 };
 
 static const double bar_seconds = 0.1, line_seconds = 1.0;
 
-void cli_progress_init(struct cli_progress *p, FILE *to, int steps)
+void cli_progress_init(struct cli_progress *p, FILE *to, int steps, int refiner_steps)
 {
-    *p = (struct cli_progress){.to = to, .terminal = isatty(fileno(to)) == 1, .steps = steps};
+    *p = (struct cli_progress){.to = to,
+                               .terminal = isatty(fileno(to)) == 1,
+                               .steps = {[PLAN_DENOISE] = steps, [PLAN_REFINE] = refiner_steps}};
 }
 
 static void write_eta(char *out, size_t room, double seconds)
@@ -29,17 +31,17 @@ static void write_state(char *out, size_t room, const struct cli_progress *p, in
     double elapsed = now - p->phase_began;
     char eta[40];
 
-    if (p->phase != PLAN_DENOISE) {
+    if (!p->steps[p->phase]) {
         snprintf(out, room, "%d %%", (int)(100 * fraction));
         return;
     }
     if (fraction <= 0) {
-        snprintf(out, room, "step %d/%d", step, p->steps);
+        snprintf(out, room, "step %d/%d", step, p->steps[p->phase]);
         return;
     }
     write_eta(eta, sizeof eta, elapsed * (1 - fraction) / fraction);
-    snprintf(out, room, "step %d/%d  %.3g s/step  ETA %s", step, p->steps,
-             elapsed / (fraction * p->steps), eta);
+    snprintf(out, room, "step %d/%d  %.3g s/step  ETA %s", step, p->steps[p->phase],
+             elapsed / (fraction * p->steps[p->phase]), eta);
 }
 
 static void show_bar(struct cli_progress *p, const char *state, double fraction)
@@ -58,7 +60,7 @@ void cli_progress_report(void *ctx, enum plan_phase phase, double done, double t
 {
     struct cli_progress *p = ctx;
     double now = clock_seconds(), fraction = total > 0 ? done / total : 0;
-    int step = (int)(fraction * p->steps + 1e-9);
+    int step = (int)(fraction * p->steps[phase] + 1e-9);
     char state[120];
 
     if (!p->started || phase != p->phase) {
@@ -67,10 +69,10 @@ void cli_progress_report(void *ctx, enum plan_phase phase, double done, double t
         p->phase_began = p->shown_at = now;
         p->shown_step = 0;
     }
-    bool last = phase == PLAN_DENOISE && step == p->steps && step != p->shown_step;
+    bool last = p->steps[phase] && step == p->steps[phase] && step != p->shown_step;
     if (now - p->shown_at < (p->terminal ? bar_seconds : line_seconds) && !last)
         return;
-    if (!p->terminal && phase == PLAN_DENOISE && step == p->shown_step)
+    if (!p->terminal && p->steps[phase] && step == p->shown_step)
         return; /* a line for each step, not for parts of one */
     p->shown_at = now;
     p->shown_step = step;

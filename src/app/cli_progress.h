@@ -8,9 +8,9 @@
 
 /* Zero is no valid state; see init. */
 struct cli_progress {
-    FILE *to;      /* borrowed */
-    bool terminal; /* to is one: lines may be rewritten */
-    int steps;     /* of the denoise phase */
+    FILE *to;               /* borrowed */
+    bool terminal;          /* to is one: lines may be rewritten */
+    int steps[PLAN_PHASES]; /* that a phase makes; 0: it is told in percent */
 
     bool started, line_open;
     enum plan_phase phase;
@@ -18,8 +18,8 @@ struct cli_progress {
     int shown_step;
 };
 
-/* steps: how many the run will make. */
-void cli_progress_init(struct cli_progress *p, FILE *to, int steps);
+/* How many steps the run will make, and the refiner after it. */
+void cli_progress_init(struct cli_progress *p, FILE *to, int steps, int refiner_steps);
 
 /* struct watch's progress; ctx is the struct cli_progress. */
 void cli_progress_report(void *ctx, enum plan_phase phase, double done, double total);

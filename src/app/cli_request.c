@@ -67,6 +67,7 @@ bool cli_request_make(struct gen_request *out, const struct cli_options *o,
     r->rng = o->rng;
     r->clip_skip = (int)o->clip_skip;
     r->denoising_strength = o->denoising_strength;
+    r->refiner_switch_at = o->refiner_switch_at;
     return pick_seed(&r->seed, o->seed, err) && check_text("--prompt", r->prompt, err) &&
            check_text("--negative-prompt", r->negative_prompt, err) &&
            gen_request_check(r, &limits, err);

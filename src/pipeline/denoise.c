@@ -6,26 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One model's share of the steps. */
+struct turn {
+    const struct expert *expert;
+    const struct text_cond *cond;
+    struct schedule_train train;
+    int call, calls;
+};
+
 /* What the sampler's questions are answered with. */
 struct denoiser {
     const struct stage *stage;
-    const struct expert *expert; /* who answers */
-    const struct text_cond *cond;
-    const struct schedule_train *train;
+    struct turn turns[2];   /* the base's, the refiner's */
+    struct turn *turn;      /* who answers; NULL before the first question */
+    double hand_over_sigma; /* here and below the refiner answers; negative: never */
+    double turn_started;
     struct rng *rngs; /* one per picture */
     float *in;        /* the network's, the latents of a call */
     float *out;       /* its answers, all rounds */
     float *embedding; /* one row a latent of a call */
     size_t each;      /* numbers of one latent */
-    int call, calls;
 };
 
 static void write_timestep(struct denoiser *d, float timestep)
 {
-    const struct unet_config *c = &model_view(d->expert->model)->unet;
-    struct network *net = d->expert->unet;
+    const struct unet_config *c = &model_view(d->turn->expert->model)->unet;
+    struct network *net = d->turn->expert->unet;
 
-    for (int i = 0; i < d->expert->denoise->batch; i++)
+    for (int i = 0; i < d->turn->expert->denoise->batch; i++)
         unet_timestep_embedding(d->embedding + (size_t)i * (size_t)c->channels[0], &timestep, 1,
                                 c->channels[0], c->flip_sin_to_cos, c->freq_shift);
     exec_write(net->exec, net->unet.timestep, d->embedding, BACKEND_ROWS);
@@ -48,13 +56,13 @@ static size_t count_of(const struct network *net, int tensor)
 /* What the network is told besides the latent, for one round. */
 static void write_cond(const struct denoiser *d, size_t round)
 {
-    struct network *net = d->expert->unet;
+    struct network *net = d->turn->expert->unet;
 
     exec_write(net->exec, net->unet.context,
-               d->cond->rows + round * count_of(net, net->unet.context), BACKEND_ROWS);
+               d->turn->cond->rows + round * count_of(net, net->unet.context), BACKEND_ROWS);
     if (net->unet.added)
         exec_write(net->exec, net->unet.added,
-                   d->cond->added + round * count_of(net, net->unet.added), BACKEND_ROWS);
+                   d->turn->cond->added + round * count_of(net, net->unet.added), BACKEND_ROWS);
 }
 
 /* One call of the network.  Where their number is only an estimate, the shares of the phase shrink
@@ -62,21 +70,23 @@ static void write_cond(const struct denoiser *d, size_t round)
 static bool call_network(struct denoiser *d, struct error *err)
 {
     const struct sampler *sampler = d->stage->request->sampler;
-    double call = d->call++, calls = d->calls;
+    struct turn *turn = d->turn;
+    double call = turn->call++, calls = turn->calls > turn->call ? turn->calls : turn->call;
 
     if (sampler->typical_evaluations) {
         double from = sampler_progress(sampler, call, calls);
-        calls = 1 / (sampler_progress(sampler, call + 1, d->calls) - from);
+        calls = 1 / (sampler_progress(sampler, call + 1, turn->calls) - from);
         call = from * calls;
     }
-    return stages_call(d->stage, d->expert->unet, d->expert->denoise_phase, call, calls, err);
+    return stages_call(d->stage, d->turn->expert->unet, d->turn->expert->denoise_phase, call, calls,
+                       err);
 }
 
 /* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
 static bool ask(struct denoiser *d, struct error *err)
 {
-    const struct plan_stage *phase = d->expert->denoise;
-    struct network *net = d->expert->unet;
+    const struct plan_stage *phase = d->turn->expert->denoise;
+    struct network *net = d->turn->expert->unet;
 
     for (int round = 0; round < phase->rounds; round++) {
         if (phase->rounds > 1)
@@ -100,15 +110,44 @@ static void relieve(const struct stage *s, struct plan_stage *phase)
     s->result->relieved = true;
 }
 
+static void end_turn(struct denoiser *d)
+{
+    if (d->turn)
+        stages_end(d->stage, d->turn->expert->unet, d->turn->expert->denoise_phase,
+                   d->turn_started);
+    d->turn = NULL;
+}
+
+/* Experts share the steps by noise: whoever is to answer at this level takes the arena, the other
+ * gives back its weights.  Nobody gets a second turn. */
+static bool take_turn(struct denoiser *d, double sigma, struct error *err)
+{
+    const bool refines = d->turn == &d->turns[1] || sigma <= d->hand_over_sigma;
+    struct turn *turn = &d->turns[refines];
+
+    if (d->turn == turn)
+        return true;
+    end_turn(d);
+    d->turn_started = clock_seconds();
+    if (!stages_begin(d->stage, turn->expert->unet, err))
+        return false;
+    d->turn = turn;
+    write_cond(d, 0);
+    return true;
+}
+
 static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
 {
     struct denoiser *d = ctx;
     const struct gen_plan *plan = d->stage->plan;
-    const struct plan_stage *phase = d->expert->denoise;
-    struct network *net = d->expert->unet;
-    enum model_prediction prediction = model_view(d->expert->model)->schedule.prediction;
     size_t n = d->each * (size_t)plan->batch;
     double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
+
+    if (!take_turn(d, sigma, err))
+        return false;
+    const struct plan_stage *phase = d->turn->expert->denoise;
+    struct network *net = d->turn->expert->unet;
+    enum model_prediction prediction = model_view(d->turn->expert->model)->schedule.prediction;
     bool guided = phase->batch * phase->rounds > plan->batch;
 
     for (size_t i = 0; i < n; i++)
@@ -116,8 +155,8 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     if (phase->batch > plan->batch)
         memcpy(d->in + n, d->in, n * sizeof *d->in);
     exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
-    write_timestep(d, (float)schedule_timestep(d->train, sigma));
-    relieve(d->stage, d->expert->denoise);
+    write_timestep(d, (float)schedule_timestep(&d->turn->train, sigma));
+    relieve(d->stage, d->turn->expert->denoise);
     if (!ask(d, err))
         return false;
 
@@ -172,28 +211,21 @@ static bool start(struct denoiser *d, float *x, const struct image *input, doubl
 static bool sample(struct denoiser *d, float *x, const double *sigmas, int n_steps,
                    struct error *err)
 {
-    const struct stage *s = d->stage;
-    const struct sampler *sampler = s->request->sampler;
-    struct network *net = d->expert->unet;
-    size_t n = d->each * (size_t)s->plan->batch;
-    double started = clock_seconds();
+    const struct sampler *sampler = d->stage->request->sampler;
+    size_t n = d->each * (size_t)d->stage->plan->batch;
 
     float *scratch = stages_numbers(n * (size_t)(sampler->n_scratch + 1), err);
-    bool ok = scratch && stages_begin(s, net, err);
-    if (ok) {
-        write_cond(d, 0);
-        struct sampler_run run = {.x = x,
-                                  .n = n,
-                                  .sigmas = sigmas,
-                                  .n_steps = n_steps,
-                                  .denoise = predict,
-                                  .denoise_ctx = d,
-                                  .noise = draw,
-                                  .noise_ctx = d,
-                                  .scratch = scratch};
-        ok = sampler->run(&run, err);
-        stages_end(s, net, d->expert->denoise_phase, started);
-    }
+    struct sampler_run run = {.x = x,
+                              .n = n,
+                              .sigmas = sigmas,
+                              .n_steps = n_steps,
+                              .denoise = predict,
+                              .denoise_ctx = d,
+                              .noise = draw,
+                              .noise_ctx = d,
+                              .scratch = scratch};
+    bool ok = scratch && sampler->run(&run, err);
+    end_turn(d);
     free(scratch);
     return ok;
 }
@@ -207,35 +239,85 @@ static struct schedule_betas betas_of(const struct schedule_config *c)
                                    .zero_snr = c->zero_snr};
 }
 
+static bool init_turns(struct denoiser *d, const struct text_cond *cond, struct error *err)
+{
+    const struct expert *experts[] = {&d->stage->base, &d->stage->refiner};
+
+    for (int i = 0; i < 2 && experts[i]->model; i++) {
+        const struct schedule_betas betas = betas_of(&model_view(experts[i]->model)->schedule);
+        const struct plan_stage *phase = experts[i]->denoise;
+        d->turns[i] = (struct turn){
+            .expert = experts[i], .cond = &cond[i], .calls = phase->calls * phase->rounds};
+        if (!schedule_train_init(&d->turns[i].train, &betas, err))
+            return false;
+    }
+    return true;
+}
+
+/* Room for whichever of the networks takes more. */
+static bool init_numbers(struct denoiser *d, struct error *err)
+{
+    const struct expert *experts[] = {&d->stage->base, &d->stage->refiner};
+    const struct plan_stage *base = experts[0]->denoise;
+    const size_t channels = (size_t)model_view(experts[0]->model)->vae.latent_channels;
+    size_t in = 0, embedding = 0;
+
+    for (int i = 0; i < 2 && experts[i]->model; i++) {
+        const size_t batch = (size_t)experts[i]->denoise->batch;
+        const size_t width = (size_t)model_view(experts[i]->model)->unet.channels[0];
+        in = batch > in ? batch : in;
+        embedding = batch * width > embedding ? batch * width : embedding;
+    }
+    d->each = channels * (size_t)base->latent_w * (size_t)base->latent_h;
+    d->in = stages_numbers(d->each * in, err);
+    d->out = stages_numbers(d->each * (size_t)(base->batch * base->rounds), err);
+    d->embedding = stages_numbers(embedding, err);
+    d->rngs = calloc((size_t)d->stage->plan->batch, sizeof *d->rngs);
+    return d->in && d->out && d->embedding &&
+           (d->rngs ||
+            error_set(err, ERROR_MEMORY, "no memory for %d pictures", d->stage->plan->batch));
+}
+
+static void clear(struct denoiser *d)
+{
+    schedule_train_clear(&d->turns[0].train);
+    schedule_train_clear(&d->turns[1].train);
+    free(d->in);
+    free(d->out);
+    free(d->embedding);
+    free(d->rngs);
+}
+
+/* The request's sigmas, and the one at which the refiner takes over. */
+static bool fill_sigmas(double *sigmas, struct denoiser *d, struct error *err)
+{
+    const struct stage *s = d->stage;
+    const struct gen_request *r = s->request;
+    const bool sdxl = model_view(s->base.model)->family != MODEL_SD1;
+    const struct schedule_inputs inputs = {.train = &d->turns[0].train, .sdxl = sdxl};
+    const double almost = 1 + 1e-6; /* samplers may ask at sigmas that went through a logarithm */
+
+    if (!sampler_sigmas(sigmas, r->sampler, r->schedule->kind, r->steps, &inputs, err))
+        return false;
+    d->hand_over_sigma = s->refiner.model ? sigmas[gen_request_refiner_step(r)] * almost : -1;
+    return true;
+}
+
 bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
              const struct image *input, struct error *err)
 {
-    const struct model_info *info = model_view(s->base.model);
     const struct gen_request *r = s->request;
-    struct schedule_train train = {0};
-    struct schedule_betas betas = betas_of(&info->schedule);
-    struct schedule_inputs inputs = {.train = &train, .sdxl = info->family != MODEL_SD1};
-    struct denoiser d = {.stage = s, .expert = &s->base, .cond = cond, .train = &train};
-    const struct plan_stage *phase = s->base.denoise;
-    size_t batch = (size_t)s->plan->batch, unet_batch = (size_t)phase->batch;
-    size_t rounds = (size_t)phase->rounds;
-
-    d.each = (size_t)info->vae.latent_channels * (size_t)phase->latent_w * (size_t)phase->latent_h;
+    struct denoiser d = {.stage = s};
     double *sigmas = calloc(sampler_sigmas_room(r->steps), sizeof *sigmas);
-    float *x = stages_numbers(d.each * batch, err);
-    d.rngs = calloc(batch, sizeof *d.rngs);
-    d.in = stages_numbers(d.each * unet_batch, err);
-    d.out = stages_numbers(d.each * unet_batch * rounds, err);
-    d.embedding = stages_numbers(unet_batch * (size_t)info->unet.channels[0], err);
-    bool ok = x && d.in && d.out && d.embedding;
-    if (ok && (!sigmas || !d.rngs))
-        ok = error_set(err, ERROR_MEMORY, "no memory for %d steps", r->steps);
-    ok = ok && schedule_train_init(&train, &betas, err) &&
-         sampler_sigmas(sigmas, r->sampler, r->schedule->kind, r->steps, &inputs, err);
+    float *x = NULL;
+
+    bool ok = sigmas || error_set(err, ERROR_MEMORY, "no memory for %d steps", r->steps);
+    ok = ok && init_numbers(&d, err) &&
+         (x = stages_numbers(d.each * (size_t)s->plan->batch, err)) && init_turns(&d, cond, err) &&
+         fill_sigmas(sigmas, &d, err);
     if (ok) {
         int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
         int n_steps = r->steps - skip;
-        d.calls = sampler_evaluations(r->sampler, n_steps) * phase->rounds;
         s->result->steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, sigmas[skip], err) &&
@@ -245,12 +327,8 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
         *out = (struct latents){x, d.each};
         x = NULL;
     }
-    schedule_train_clear(&train);
+    clear(&d);
     free(sigmas);
     free(x);
-    free(d.rngs);
-    free(d.in);
-    free(d.out);
-    free(d.embedding);
     return ok;
 }

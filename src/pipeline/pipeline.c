@@ -13,8 +13,10 @@
 enum { TOKENIZER_DIR_BYTES = 4096 };
 
 struct pipeline {
-    struct model *model;
-    struct tokenizer *tokenizer[2]; /* the second may be NULL, or the first for a refiner */
+    struct model *model, *refiner;  /* refiner: NULL for none */
+    struct tokenizer *tokenizer[2]; /* one may be NULL */
+    bool tokenizer_is_named;        /* it serves the refiner too */
+    struct tokenizer *refiner_tokenizer[2];
     struct backend *backend;
     void *arena;
     size_t arena_bytes;
@@ -36,29 +38,41 @@ static bool open_sibling(struct tokenizer **out, const char *dir, struct error *
     return stat(vocab, &st) != 0 || tokenizer_open(out, path, err);
 }
 
+static bool open_own_tokenizers(struct tokenizer *out[2], const struct model *m, struct error *err)
+{
+    const struct model_info *info = model_view(m);
+
+    for (int i = 0; i < 2; i++)
+        if (info->tokenizer_dir[i] && info->has_part[MODEL_TEXT_ENCODER + i] &&
+            !tokenizer_open(&out[i], info->tokenizer_dir[i], err))
+            return false;
+    return true;
+}
+
 /* Each encoder's own; a single vocabulary serves both. */
 static bool open_tokenizers(struct pipeline *p, const char *dir, struct error *err)
 {
     const struct model_info *info = model_view(p->model);
 
-    if (!info->tokenizer_dir[0] && !info->tokenizer_dir[1] && !dir)
-        return error_set(err, ERROR_NOT_FOUND,
-                         "%s has no tokenizer; name a folder with vocab.json and merges.txt "
-                         "with --tokenizer DIR or the setting tokenizer_dir",
-                         info->path);
     if (dir)
         return tokenizer_open(&p->tokenizer[0], dir, err) &&
                (info->family == MODEL_SD1 || open_sibling(&p->tokenizer[1], dir, err));
-    for (int i = 0; i < 2; i++)
-        if (info->tokenizer_dir[i] && info->has_part[MODEL_TEXT_ENCODER + i] &&
-            !tokenizer_open(&p->tokenizer[i], info->tokenizer_dir[i], err))
-            return false;
-    if (p->tokenizer[0] || p->tokenizer[1])
-        return true;
-    /* A refiner whose only folder is that of the encoder it lacks. */
-    return tokenizer_open(&p->tokenizer[0],
-                          info->tokenizer_dir[0] ? info->tokenizer_dir[0] : info->tokenizer_dir[1],
-                          err);
+    if (!open_own_tokenizers(p->tokenizer, p->model, err))
+        return false;
+    return p->tokenizer[0] || p->tokenizer[1] ||
+           error_set(err, ERROR_NOT_FOUND,
+                     "%s has no tokenizer; name a folder with vocab.json and merges.txt "
+                     "with --tokenizer DIR or the setting tokenizer_dir",
+                     info->path);
+}
+
+static void close_refiner(struct pipeline *p)
+{
+    tokenizer_close(p->refiner_tokenizer[0]);
+    tokenizer_close(p->refiner_tokenizer[1]);
+    model_close(p->refiner);
+    p->refiner_tokenizer[0] = p->refiner_tokenizer[1] = NULL;
+    p->refiner = NULL;
 }
 
 bool pipeline_open(struct pipeline **out, const char *model_path, const char *tokenizer_dir,
@@ -69,6 +83,7 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
     if (!p)
         return error_set(err, ERROR_MEMORY, "no memory for a model");
     p->backend = b;
+    p->tokenizer_is_named = tokenizer_dir != NULL;
     if (!model_open(&p->model, model_path, err) || !open_tokenizers(p, tokenizer_dir, err)) {
         pipeline_close(p);
         return false;
@@ -83,6 +98,7 @@ void pipeline_close(struct pipeline *p)
         return;
     if (p->arena)
         p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
+    close_refiner(p);
     tokenizer_close(p->tokenizer[0]);
     tokenizer_close(p->tokenizer[1]);
     model_close(p->model);
@@ -94,9 +110,26 @@ bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err)
     return model_vae_replace(p->model, path, err);
 }
 
+bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct error *err)
+{
+    close_refiner(p);
+    if (!model_path)
+        return true;
+    if (model_open(&p->refiner, model_path, err) &&
+        (p->tokenizer_is_named || open_own_tokenizers(p->refiner_tokenizer, p->refiner, err)))
+        return true;
+    close_refiner(p);
+    return false;
+}
+
 const struct model *pipeline_model(const struct pipeline *p)
 {
     return p->model;
+}
+
+struct plan_models pipeline_models(const struct pipeline *p)
+{
+    return (struct plan_models){p->model, p->refiner};
 }
 
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
@@ -107,7 +140,7 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
         return false;
     struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
     within.base_bytes = now.resident_bytes;
-    const struct plan_models models = {.base = p->model};
+    const struct plan_models models = pipeline_models(p);
     return gen_plan_make(out, r, &models, p->backend, &within, NULL, err);
 }
 
@@ -130,17 +163,37 @@ static bool ensure_arena(struct pipeline *p, size_t bytes, struct error *err)
     return true;
 }
 
+/* Both models are told about the request before either draws. */
+static bool encode(struct text_cond cond[2], const struct stage *s, struct error *err)
+{
+    return text_encode(&cond[0], s, &s->base, err) &&
+           (!s->refiner.model || text_encode(&cond[1], s, &s->refiner, err));
+}
+
 static bool run_stages(const struct stage *s, const struct image *input, struct error *err)
 {
-    struct text_cond cond = {0};
+    struct text_cond cond[2] = {0};
     struct latents latents = {0};
 
-    bool ok = text_encode(&cond, s, &s->base, err) && denoise(&latents, s, &cond, input, err) &&
+    bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err) &&
               vae_decode(s, &latents, err);
     stages_cleanup(s);
-    text_cond_clear(&cond);
+    text_cond_clear(&cond[0]);
+    text_cond_clear(&cond[1]);
     free(latents.x);
     return ok;
+}
+
+static void warn(struct gen_result *result, const struct pipeline *p, const struct gen_plan *plan)
+{
+    if (!p->refiner || plan->phase[PLAN_REFINE].used)
+        return;
+    if (model_view(p->model)->family == MODEL_SD1)
+        gen_warnings_add(&result->warnings, "the refiner %s is ignored: %s is no SDXL model",
+                         model_view(p->refiner)->name, model_view(p->model)->name);
+    else
+        gen_warnings_add(&result->warnings, "the refiner %s has no step to take over",
+                         model_view(p->refiner)->name);
 }
 
 bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
@@ -168,6 +221,9 @@ bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_r
                       .result = &result};
     bool ok = ensure_arena(p, plan->arena_bytes, err);
     s.arena = p->arena;
+    if (plan->phase[PLAN_REFINE].used)
+        s.refiner = stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, plan);
+    warn(&result, p, plan);
     ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? input : NULL, err) &&
          process_memory_read(&memory, err);
     if (!ok) {

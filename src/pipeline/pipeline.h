@@ -7,6 +7,7 @@
 
 #include "image/image.h"
 #include "plan/gen_plan.h"
+#include "request/gen_warnings.h"
 #include "text/tokenizer.h"
 
 struct pipeline;
@@ -31,6 +32,7 @@ struct gen_result {
     double total_seconds;
     int steps;     /* really run */
     bool relieved; /* pressure made the run stream what its plan held */
+    struct gen_warnings warnings;
     size_t planned_peak_bytes;
     size_t measured_peak_bytes; /* 0 where the system does not say */
 };
@@ -47,7 +49,13 @@ void pipeline_close(struct pipeline *p);
  * again. Plans made before it must not be run any more. */
 bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err) MUST_CHECK;
 
+/* Opens the model that takes over where the request's refiner_switch_at says, SDXL's refiner or
+ * another SDXL model; it stays until the next call.  NULL: none from now on.  Its tokenizer is its
+ * own unless pipeline_open was given one; without either, the base's serves. */
+bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct error *err) MUST_CHECK;
+
 const struct model *pipeline_model(const struct pipeline *p);
+struct plan_models pipeline_models(const struct pipeline *p);
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 
 /* Plans the request.  bounds NULL: nothing limits the plan; otherwise base_bytes is filled in here,

@@ -24,20 +24,40 @@ float *stages_numbers(size_t n, struct error *err)
     return x;
 }
 
+/* A model's share of the plan. */
+static struct expert expert_of(struct gen_plan *plan, const struct model *m, enum plan_phase text,
+                               enum plan_phase denoise)
+{
+    struct plan_stage *encoders = &plan->phase[text], *unet = &plan->phase[denoise];
+
+    return (struct expert){.model = m,
+                           .text = {encoders->net.graph ? &encoders->net : NULL,
+                                    encoders->net_2.graph ? &encoders->net_2 : NULL},
+                           .unet = &unet->net,
+                           .denoise = unet,
+                           .text_phase = text,
+                           .denoise_phase = denoise};
+}
+
 struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
                           struct gen_plan *plan)
 {
-    struct plan_stage *text = &plan->phase[PLAN_TEXT_ENCODE];
-    struct plan_stage *denoise = &plan->phase[PLAN_DENOISE];
+    struct expert e = expert_of(plan, m, PLAN_TEXT_ENCODE, PLAN_DENOISE);
 
-    return (struct expert){
-        .model = m,
-        .tokenizer = {tokenizer[0], tokenizer[1]},
-        .text = {text->net.graph ? &text->net : NULL, text->net_2.graph ? &text->net_2 : NULL},
-        .unet = &denoise->net,
-        .denoise = denoise,
-        .text_phase = PLAN_TEXT_ENCODE,
-        .denoise_phase = PLAN_DENOISE};
+    e.tokenizer[0] = tokenizer[0];
+    e.tokenizer[1] = tokenizer[1];
+    return e;
+}
+
+struct expert stages_refiner(const struct expert *base, const struct model *m,
+                             struct tokenizer *const tokenizer[2], struct gen_plan *plan)
+{
+    const bool own = tokenizer[0] || tokenizer[1];
+    struct expert e = expert_of(plan, m, PLAN_REFINER_TEXT, PLAN_REFINE);
+
+    e.tokenizer[0] = own ? tokenizer[0] : base->tokenizer[0];
+    e.tokenizer[1] = own ? tokenizer[1] : base->tokenizer[1];
+    return e;
 }
 
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)

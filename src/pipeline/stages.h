@@ -18,6 +18,7 @@ struct expert {
 
 struct stage {
     struct expert base;
+    struct expert refiner; /* model NULL: none */
     struct backend *backend;
     void *arena; /* at least plan->arena_bytes */
     const struct gen_request *request;
@@ -59,6 +60,10 @@ float *stages_numbers(size_t n, struct error *err);
 struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
                           struct gen_plan *plan);
 
+/* Tokenizers that the refiner lacks are the base's. */
+struct expert stages_refiner(const struct expert *base, const struct model *m,
+                             struct tokenizer *const tokenizer[2], struct gen_plan *plan);
+
 bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
                  struct error *err) MUST_CHECK;
 void text_cond_clear(struct text_cond *c);
@@ -67,6 +72,7 @@ void text_cond_clear(struct text_cond *c);
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
                 struct error *err) MUST_CHECK;
 
+/* cond [2]: the base's, and the refiner's where there is one. */
 bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
              const struct image *input, struct error *err) MUST_CHECK;
 

@@ -7,9 +7,9 @@ enum { LEANER_STARTS = 8 }; /* subsets of three levers */
 
 const char *gen_plan_phase_name(enum plan_phase phase)
 {
-    static const char *const name[PLAN_PHASES] = {
-        "text encode", "refiner text encode", "vae encode",  "denoise",
-        "refine",      "vae decode",          "image encode"};
+    static const char *const name[PLAN_PHASES] = {"text encode", "refiner text", "vae encode",
+                                                  "denoise",     "refine",       "vae decode",
+                                                  "image encode"};
     return name[phase];
 }
 
@@ -143,19 +143,39 @@ static bool goes_on(const struct planner *p)
     return !p->worst_bytes || !p->ends_early;
 }
 
+/* Calls for an answer of the base's UNet and of the refiner's. */
+struct shares {
+    int base, refiner;
+};
+
+static struct shares share_calls(const struct planner *p)
+{
+    const struct gen_request *r = p->request;
+    const int skipped =
+        r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
+    const int all = sampler_evaluations(r->sampler, r->steps - skipped);
+    const int base_steps = gen_request_refiner_step(r) - skipped;
+
+    if (!p->models->refiner)
+        return (struct shares){.base = all};
+    const int base = base_steps > 0 ? sampler_evaluations(r->sampler, base_steps) : 0;
+    return (struct shares){base, all - base};
+}
+
 /* The phases that the request has.  The VAE comes last: it has the most ways. */
 static bool make_phases(struct planner *p, struct error *err)
 {
     const struct gen_request *r = p->request;
     const struct plan_models *m = p->models;
-    int steps = r->steps;
+    const struct shares calls = share_calls(p);
 
-    if (r->mode == GEN_IMG2IMG)
-        steps -= schedule_img2img_start(r->steps, r->denoising_strength);
     if (!plan_text(p, PLAN_TEXT_ENCODE, m->base, err))
         return false;
-    if (goes_on(p) &&
-        !plan_unet(p, PLAN_DENOISE, m->base, sampler_evaluations(r->sampler, steps), err))
+    if (goes_on(p) && m->refiner && !plan_text(p, PLAN_REFINER_TEXT, m->refiner, err))
+        return false;
+    if (goes_on(p) && !plan_unet(p, PLAN_DENOISE, m->base, calls.base, err))
+        return false;
+    if (goes_on(p) && m->refiner && !plan_unet(p, PLAN_REFINE, m->refiner, calls.refiner, err))
         return false;
     if (goes_on(p) && r->mode == GEN_IMG2IMG && !plan_vae(p, PLAN_VAE_ENCODE, m->base, err))
         return false;
@@ -213,20 +233,51 @@ static bool start_leaner(struct plan_bounds *out, const struct plan_bounds *b, i
     return true;
 }
 
+/* Whoever has no step to take over, or nothing it could refine, is not there. */
+static struct plan_models models_of(const struct plan_models *asked, const struct gen_request *r)
+{
+    struct plan_models m = *asked;
+
+    if (m.refiner &&
+        (model_view(m.base)->family == MODEL_SD1 || gen_request_refiner_step(r) >= r->steps ||
+         (r->mode == GEN_IMG2IMG &&
+          schedule_img2img_start(r->steps, r->denoising_strength) >= r->steps)))
+        m.refiner = NULL;
+    return m;
+}
+
+/* A refiner works on the base's latents. */
+static bool check_refiner(const struct plan_models *m, struct error *err)
+{
+    const struct model_info *base = model_view(m->base);
+
+    if (!m->refiner)
+        return true;
+    const struct model_info *refiner = model_view(m->refiner);
+    const int channels = base->vae.latent_channels;
+    if (refiner->family != MODEL_SD1 && refiner->unet.in_channels == channels &&
+        refiner->unet.out_channels == channels)
+        return true;
+    return error_set(err, ERROR_INVALID, "%s cannot refine %s: it is an %s model with %d channels",
+                     refiner->name, base->name, model_family_name(refiner->family),
+                     refiner->unet.in_channels);
+}
+
 bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
                    const struct plan_models *models, struct backend *b,
                    const struct plan_bounds *bounds, size_t *least_bytes, struct error *err)
 {
     struct gen_plan plan = {0};
     struct plan_bounds within = *bounds;
+    const struct plan_models used = models_of(models, r);
     struct planner p = {.plan = &plan,
                         .request = r,
-                        .models = models,
+                        .models = &used,
                         .backend = b,
                         .bounds = &within,
                         .ends_early = !least_bytes};
 
-    if (!make(&p, err))
+    if (!check_refiner(&used, err) || !make(&p, err))
         return false;
     for (int i = 1; i < LEANER_STARTS && p.worst_bytes; i++)
         if (start_leaner(&within, bounds, i) && !make(&p, err))

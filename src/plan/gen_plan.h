@@ -88,7 +88,9 @@ struct gen_plan {
 /* The models of a run, borrowed. */
 struct plan_models {
     const struct model *base;
-    const struct model *refiner; /* NULL: none */
+    /* Takes over at the request's refiner_switch_at; NULL: none.  Not used where base is SD 1.x or
+     * no step is left for it: PLAN_REFINE is not then. */
+    const struct model *refiner;
 };
 
 /* No bound and nothing switched. */

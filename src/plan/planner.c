@@ -109,6 +109,17 @@ static size_t context_bytes(const struct planner *p, const struct model *m)
             (size_t)info->unet.addition_input_dim);
 }
 
+/* The texts' answers before they are spread over the pictures, and one encoder's states. */
+static size_t encoding_bytes(const struct planner *p, const struct model *m)
+{
+    const struct model_info *info = model_view(m);
+    const int width =
+        info->clip[0].width > info->clip[1].width ? info->clip[0].width : info->clip[1].width;
+
+    return sizeof(float) * (p->request->cfg_scale != 1.0 ? 2 : 1) * (size_t)network_tokens(info) *
+           (size_t)(info->unet.cross_attention_dim + width);
+}
+
 /* Sizes are those of an accepted request and a checked model: far from overflowing. */
 size_t planner_host_bytes(const struct planner *p, enum plan_phase phase)
 {
@@ -122,9 +133,9 @@ size_t planner_host_bytes(const struct planner *p, enum plan_phase phase)
 
     switch (phase) {
     case PLAN_TEXT_ENCODE:
-        return base;
+        return base + encoding_bytes(p, p->models->base);
     case PLAN_REFINER_TEXT:
-        return contexts;
+        return contexts + encoding_bytes(p, p->models->refiner);
     case PLAN_VAE_ENCODE: /* img2img's picture itself is the caller's, and in the base */
         return contexts + pixels * PIXEL_FLOATS + latent;
     case PLAN_DENOISE:

@@ -23,7 +23,8 @@ struct gen_request gen_request_defaults(void)
                                 .seed = 1,
                                 .rng = RNG_CPU,
                                 .clip_skip = 1,
-                                .denoising_strength = 0.75};
+                                .denoising_strength = 0.75,
+                                .refiner_switch_at = 0.8};
 }
 
 struct gen_limits gen_request_default_limits(void)
@@ -82,7 +83,8 @@ bool gen_request_check(const struct gen_request *r, const struct gen_limits *lim
         !check_int("steps", r->steps, 1, limits->max_steps, err) ||
         !check_number("cfg_scale", r->cfg_scale, 0, limits->max_cfg_scale, err) ||
         !check_int("clip_skip", r->clip_skip, 1, limits->max_clip_skip, err) ||
-        !check_number("denoising_strength", r->denoising_strength, 0, 1, err))
+        !check_number("denoising_strength", r->denoising_strength, 0, 1, err) ||
+        !check_number("refiner_switch_at", r->refiner_switch_at, 0, 1, err))
         return false;
     if ((int64_t)r->width * r->height > limits->max_pixels)
         return error_set(err, ERROR_INVALID, "%dx%d is more than %" PRId64 " pixels", r->width,
@@ -91,6 +93,12 @@ bool gen_request_check(const struct gen_request *r, const struct gen_limits *lim
         return error_set(err, ERROR_INVALID, "seed is from 0 to %" PRIu32 ", not %" PRIu64,
                          UINT32_MAX, r->seed);
     return true;
+}
+
+int gen_request_refiner_step(const struct gen_request *r)
+{
+    const double almost = 1e-9; /* 0.7 of 10 steps are 7, not 6.999... */
+    return (int)(r->refiner_switch_at * r->steps + almost);
 }
 
 const char *gen_request_mode_name(enum gen_mode mode)

@@ -27,6 +27,8 @@ struct gen_request {
     enum rng_kind rng;
     int clip_skip;             /* 1: the last layer */
     double denoising_strength; /* img2img: 0 keeps the input, 1 forgets it */
+    double refiner_switch_at;  /* part of the steps after which the refiner takes over, where there
+                                  is one */
 };
 
 /* Largest of everything; the smallest sizes are fixed. */
@@ -49,6 +51,9 @@ struct gen_limits gen_request_default_limits(void);
  * and what is allowed. */
 bool gen_request_check(const struct gen_request *r, const struct gen_limits *limits,
                        struct error *err) MUST_CHECK;
+
+/* The step, of r->steps, before which the refiner takes over: diffusers' denoising_end. */
+int gen_request_refiner_step(const struct gen_request *r);
 
 const char *gen_request_mode_name(enum gen_mode mode); /* "txt2img", "img2img" */
 
