@@ -32,6 +32,7 @@ struct planned {
     int n_dims;
     int64_t count;
     bool transposed;
+    enum dtype dtype;
 };
 
 struct job {
@@ -39,7 +40,7 @@ struct job {
     const char *out, *tokenizer;
     bool single_file;
     bool holes; /* weights are zeros that take no room on the disk: for planning */
-    enum dtype dtype;
+    enum dtype dtype, vae_dtype;
     uint64_t seed;
     float normal[TABLE_SIZE]; /* quantiles of the normal distribution */
 
@@ -118,6 +119,7 @@ static bool plan_tensor(void *ctx, const char *name, const int64_t *dims, int n_
         return false;
     memset(t, 0, sizeof *t);
     t->n_names = 1;
+    t->dtype = job->part == MODEL_VAE ? job->vae_dtype : job->dtype;
     t->n_dims = n_dims;
     memcpy(t->dims, dims, (size_t)n_dims * sizeof *dims);
     snprintf(t->names[0], sizeof t->names[0], "%s", name);
@@ -176,14 +178,14 @@ static uint64_t pick(uint64_t key, uint64_t i)
 static bool write_values(struct job *job, FILE *f, const struct planned *t, int which)
 {
     unsigned char table[TABLE_SIZE * sizeof(float)];
-    size_t size = dtype_bytes(job->dtype), used = 0;
+    size_t size = dtype_bytes(t->dtype), used = 0;
     uint64_t key = key_of(job->seed, t->names[which]), n = (uint64_t)(t->count / t->n_names);
     uint64_t rows = (uint64_t)t->dims[0], columns = n / rows;
     float mean, deviation;
 
     choose_scale(t, t->names[which], &mean, &deviation);
     for (int i = 0; i < TABLE_SIZE; i++)
-        store(table + (size_t)i * size, job->dtype, mean + deviation * job->normal[i]);
+        store(table + (size_t)i * size, t->dtype, mean + deviation * job->normal[i]);
     for (uint64_t i = 0; i < n;) {
         if (t->transposed || i % PER_DRAW != 0 || n - i < PER_DRAW) {
             uint64_t at = t->transposed ? i % columns * rows + i / columns : i;
@@ -228,8 +230,8 @@ static bool write_header(struct job *job, FILE *f)
     buf_init(&header, 16 << 20);
     buf_add(&header, "{", 1);
     for (int i = 0; i < job->n_tensors; i++) {
-        uint64_t bytes = (uint64_t)job->tensors[i].count * dtype_bytes(job->dtype);
-        put_entry(&header, &job->tensors[i], dtypes[job->dtype], at, at + bytes);
+        uint64_t bytes = (uint64_t)job->tensors[i].count * dtype_bytes(job->tensors[i].dtype);
+        put_entry(&header, &job->tensors[i], dtypes[job->tensors[i].dtype], at, at + bytes);
         at += bytes;
     }
     buf_add(&header, "}", 1);
@@ -249,7 +251,7 @@ static bool write_holes(struct job *job, FILE *f)
     off_t header = fflush(f) == 0 ? ftello(f) : -1;
 
     for (int i = 0; i < job->n_tensors; i++)
-        bytes += (uint64_t)job->tensors[i].count * dtype_bytes(job->dtype);
+        bytes += (uint64_t)job->tensors[i].count * dtype_bytes(job->tensors[i].dtype);
     return header >= 0 && ftruncate(fileno(f), header + (off_t)bytes) == 0;
 }
 
@@ -382,6 +384,14 @@ static bool fit_vocabulary(struct job *job, struct error *err)
     return size >= 2 || error_set(err, ERROR_INVALID, "%s: no vocabulary", path);
 }
 
+static bool read_dtype(enum dtype *out, const char *value)
+{
+    *out = strcmp(value, "f32") == 0    ? DTYPE_F32
+           : strcmp(value, "bf16") == 0 ? DTYPE_BF16
+                                        : DTYPE_F16;
+    return *out != DTYPE_F16 || strcmp(value, "f16") == 0;
+}
+
 static bool read_option(struct job *job, const char *name, const char *value)
 {
     char *end;
@@ -393,12 +403,9 @@ static bool read_option(struct job *job, const char *name, const char *value)
         job->seed = strtoull(value, &end, 10);
         return *value >= '0' && *value <= '9' && *end == 0;
     }
-    if (strcmp(name, "--dtype") != 0)
-        return false;
-    job->dtype = strcmp(value, "f32") == 0    ? DTYPE_F32
-                 : strcmp(value, "bf16") == 0 ? DTYPE_BF16
-                                              : DTYPE_F16;
-    return job->dtype != DTYPE_F16 || strcmp(value, "f16") == 0;
+    if (strcmp(name, "--vae-dtype") == 0)
+        return read_dtype(&job->vae_dtype, value);
+    return strcmp(name, "--dtype") == 0 && read_dtype(&job->dtype, value);
 }
 
 static bool read_arguments(struct job *job, int argc, char **argv)
@@ -407,6 +414,7 @@ static bool read_arguments(struct job *job, int argc, char **argv)
     int n = 0;
 
     job->dtype = DTYPE_F16;
+    job->vae_dtype = DTYPE_COUNT; /* not given */
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--single-file") == 0) {
             job->single_file = true;
@@ -423,6 +431,8 @@ static bool read_arguments(struct job *job, int argc, char **argv)
         }
     }
     job->out = words[1];
+    if (job->vae_dtype == DTYPE_COUNT)
+        job->vae_dtype = job->dtype;
     return n == 2 && model_presets_find(&job->info, words[0]);
 }
 
@@ -434,7 +444,8 @@ int main(int argc, char **argv)
     if (!read_arguments(&job, argc, argv)) {
         fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner OUT\n"
                         "       [--single-file] [--holes]\n"
-                        "       [--dtype f16|f32|bf16] [--seed N] [--tokenizer DIR]\n");
+                        "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
+                        "       [--tokenizer DIR]\n");
         return 2;
     }
     job.tensors = calloc(MAX_TENSORS, sizeof *job.tensors);
