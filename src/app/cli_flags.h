@@ -40,6 +40,8 @@ struct cli_options {
 
     const char *prompt, *negative_prompt; /* never NULL */
     const char *image, *output;           /* NULL when not given; plan's image may be "WxH" */
+    const char *preview;                  /* NULL when not given */
+    int64_t preview_every;                /* steps; 0 when not given */
     int64_t width, height;                /* 0 when not given */
     int64_t steps, batch_size, clip_skip;
     int64_t seed;     /* -1: random */

@@ -4,6 +4,7 @@
 #include "app/cli_memory.h"
 #include "app/cli_model.h"
 #include "app/cli_output.h"
+#include "app/cli_preview.h"
 #include "app/cli_progress.h"
 #include "app/cli_request.h"
 #include "base/clock.h"
@@ -24,6 +25,7 @@ struct run {
     struct cli_output output;
     struct backend *backend;
     struct pipeline *pipeline;
+    struct cli_preview preview;
     struct image input; /* img2img, of the request's size */
     int input_width, input_height;
     struct gen_request asked;
@@ -39,6 +41,7 @@ static void clear(struct run *r)
     pipeline_result_clear(&r->result);
     plan_size_clear(&r->sized);
     image_clear(&r->input);
+    cli_preview_close(&r->preview);
     pipeline_close(r->pipeline);
     if (r->backend)
         r->backend->fn->close(r->backend);
@@ -97,15 +100,18 @@ static bool open_refiner(struct run *run, struct error *err)
            error_prefix(err, "--refiner");
 }
 
-/* The VAE that replaces the model's, where one is named. */
+/* The VAE that replaces the model's, where one is named, and what draws previews. */
 static bool open_vae(struct run *run, struct error *err)
 {
     const char *path = NULL;
-    char room[CLI_MODEL_PATH_BYTES];
+    char room[CLI_MODEL_PATH_BYTES], output[CLI_OUTPUT_PATH_BYTES];
+    const struct model *m = pipeline_model(run->pipeline);
 
-    return cli_model_find_vae(&path, room, &run->options->settings,
-                              model_view(pipeline_model(run->pipeline)), err) &&
-           (!path || pipeline_set_vae(run->pipeline, path, err));
+    return cli_model_find_vae(&path, room, &run->options->settings, model_view(m), err) &&
+           (!path || pipeline_set_vae(run->pipeline, path, err)) &&
+           cli_output_path(output, &run->output, 0, err) &&
+           cli_preview_open(&run->preview, run->options, m, path, output, run->backend, run->to,
+                            err);
 }
 
 /* A text encoder sees 75 tokens; what it does not see is told. */
@@ -141,23 +147,43 @@ static void tell_start(const struct run *run)
             cpu_backend_threads(run->backend) == 1 ? "thread" : "threads");
 }
 
+/* A watch's context. */
+struct watching {
+    struct cli_progress progress;
+    struct cli_preview *preview;
+};
+
+static void report(void *ctx, enum plan_phase phase, double done, double total)
+{
+    struct watching *w = ctx;
+    cli_progress_report(&w->progress, phase, done, total);
+}
+
+static void show(void *ctx, const float *latent, int w, int h, double done)
+{
+    const struct watching *watching = ctx;
+    cli_preview_show(watching->preview, latent, w, h, done);
+}
+
 static bool compute(struct run *run, struct error *err)
 {
     const struct gen_request *r = &run->sized.request;
-    struct cli_progress progress;
+    struct watching watching = {.preview = &run->preview};
     int skip = r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
 
     const int all = r->steps - skip, before = gen_request_refiner_step(r) - skip;
     const int base = !run->sized.plan.phase[PLAN_REFINE].used ? all : before > 0 ? before : 0;
 
-    cli_progress_init(&progress, run->to, base, all - base);
-    const struct watch watch = {.ctx = &progress,
-                                .progress = cli_progress_report,
+    run->preview.steps = all;
+    cli_progress_init(&watching.progress, run->to, base, all - base);
+    const struct watch watch = {.ctx = &watching,
+                                .progress = report,
+                                .denoised = show,
                                 .cancelled = cli_interrupt_asked,
                                 .pressed = cli_memory_is_pressed};
     bool ok = pipeline_run(&run->result, run->pipeline, r, &run->sized.plan,
                            r->mode == GEN_IMG2IMG ? &run->input : NULL, &watch, err);
-    cli_progress_end(&progress);
+    cli_progress_end(&watching.progress);
     return ok;
 }
 
@@ -241,7 +267,8 @@ static bool plan(struct run *run, struct error *err)
                                 .machine = &run->machine,
                                 .request = &run->asked,
                                 .models = pipeline_models(run->pipeline),
-                                .backend = run->backend};
+                                .backend = run->backend,
+                                .beside_bytes = cli_preview_bytes(&run->preview)};
     struct transcript *t = &run->sized.transcript;
 
     if (!cli_memory_plan(&run->sized, &ask, err))

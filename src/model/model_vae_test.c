@@ -61,7 +61,8 @@ static void end(struct writer *w, const char *path)
     for (int i = 0; i < 8; i++)
         fputc((int)((uint64_t)w->header.len >> 8 * i & 255), f);
     fwrite(w->header.bytes, 1, w->header.len, f);
-    fwrite(w->body.bytes, 1, w->body.len, f);
+    if (w->body.len)
+        fwrite(w->body.bytes, 1, w->body.len, f);
     fflush(f);
     CHECK(ftruncate(fileno(f), (off_t)(8 + w->header.len + w->at)) == 0);
     fclose(f);

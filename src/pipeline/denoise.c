@@ -136,6 +136,19 @@ static bool take_turn(struct denoiser *d, double sigma, struct error *err)
     return true;
 }
 
+/* Shows what the picture is going to be. */
+static void show(const struct denoiser *d, const float *denoised)
+{
+    const struct stage *s = d->stage;
+    const struct plan_stage *phase = d->turn->expert->denoise;
+    const double made = d->turns[0].call + d->turns[1].call;
+    const double expected = d->turns[0].calls + d->turns[1].calls;
+
+    if (s->watch && s->watch->denoised)
+        s->watch->denoised(s->watch->ctx, denoised, phase->latent_w, phase->latent_h,
+                           fmin(1, sampler_progress(s->request->sampler, made, expected)));
+}
+
 static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
 {
     struct denoiser *d = ctx;
@@ -166,6 +179,7 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
             v += guidance * (clean(prediction, x[i], d->out[n + i], sigma) - v);
         denoised[i] = (float)v;
     }
+    show(d, denoised);
     return true;
 }
 

@@ -23,6 +23,10 @@ struct watch {
      * held are streamed from then on, which gives their memory back and changes no bit of the
      * picture. */
     bool (*pressed)(void *ctx);
+    /* After each answer of the UNet: its guess of the first picture's clean latent, planes of w x h
+     * in the sampler's scale (pipeline/preview.h draws it); done is the part of the phase that is
+     * behind, to 1. */
+    void (*denoised)(void *ctx, const float *latent, int w, int h, double done);
 };
 
 struct gen_result {

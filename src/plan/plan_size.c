@@ -26,7 +26,8 @@ static size_t limit_of(const struct plan_size_ask *ask)
 
 struct plan_bounds plan_size_bounds(const struct plan_size_ask *ask)
 {
-    struct plan_bounds b = {.base_bytes = ask->base_bytes, .limit_bytes = limit_of(ask)};
+    struct plan_bounds b = {.base_bytes = ask->base_bytes + ask->beside_bytes,
+                            .limit_bytes = limit_of(ask)};
     const enum memory_level level =
         levels_of(ask->machine->available_bytes, &ask->policy->thresholds);
 

@@ -17,7 +17,8 @@ struct plan_size_ask {
     const struct gen_request *request; /* of the size that is asked for */
     struct plan_models models;
     struct backend *backend;
-    size_t base_bytes; /* resident memory of the process before the run */
+    size_t base_bytes;   /* resident memory of the process before the run */
+    size_t beside_bytes; /* what will be taken beside the run: previews */
 };
 
 struct plan_size {
