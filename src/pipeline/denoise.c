@@ -334,7 +334,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
         int n_steps = r->steps - skip;
         s->result->steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
-        ok = start(&d, x, input, sigmas[skip], err) &&
+        ok = start(&d, x, input, n_steps > 0 ? sigmas[skip] : 0, err) &&
              (n_steps == 0 || sample(&d, x, sigmas + skip, n_steps, err));
     }
     if (ok) {

@@ -60,12 +60,15 @@ struct sampler {
     const char *aliases[SAMPLER_MAX_ALIASES]; /* other spellings; found like the name */
     int n_scratch;                            /* rows the planner has to count */
     int evaluations;                          /* of the model per step, except the last */
+    int more_evaluations;                     /* at the start of a run of several steps */
     int typical_evaluations;                  /* of a whole run, where its error decides; or 0 */
     enum schedule_kind schedule;              /* what Automatic means for it */
-    bool discards_penultimate;                /* its schedules lose the next-to-last sigma */
-    enum sampler_noise noise;                 /* what it asks noise for */
-    double eta;                               /* its own */
-    bool starts_unit;                         /* see sampler_noise_scale */
+    bool keeps_own_schedule;                  /* whatever is asked for: only its range counts */
+    bool ends_trained;         /* its own schedule ends at the lowest trained sigma */
+    bool discards_penultimate; /* its schedules lose the next-to-last sigma */
+    enum sampler_noise noise;  /* what it asks noise for */
+    double eta;                /* its own */
+    bool starts_unit;          /* see sampler_noise_scale */
     bool (*run)(const struct sampler_run *r, struct error *err);
 };
 
@@ -87,14 +90,14 @@ static inline size_t sampler_sigmas_room(int n_steps)
 }
 
 /* Writes the n_steps + 1 sigmas of s on this schedule, which may be SCHEDULE_AUTOMATIC.  The last
- * is 0, but for DDIM on its own schedule, where it is the lowest trained sigma (set_alpha_to_one is
- * false for Stable Diffusion).  For img2img, run from sigmas + schedule_img2img_start(...). */
+ * is 0, but for samplers with ends_trained on their own schedule (set_alpha_to_one is false for
+ * Stable Diffusion).  For img2img, run from sigmas + schedule_img2img_start(...). */
 bool sampler_sigmas(double *sigmas, const struct sampler *s, enum schedule_kind schedule,
                     int n_steps, const struct schedule_inputs *in, struct error *err) MUST_CHECK;
 
 /* What pure noise is multiplied with to start from nothing: sigma for the samplers of k-diffusion,
- * sqrt(1 + sigma^2) for DDIM, which was written for a state of unit variance.  Starting from a
- * latent is latent + sigma * noise for all of them. */
+ * sqrt(1 + sigma^2) for DDIM, PLMS and UniPC, which were written for a state of unit variance.
+ * Starting from a latent is latent + sigma * noise for all of them. */
 double sampler_noise_scale(const struct sampler *s, double sigma);
 
 /* Calls of the model that a run of n_steps makes; an estimate where typical_evaluations is set. */

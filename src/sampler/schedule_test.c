@@ -117,6 +117,9 @@ static void removes_the_final_signal(void)
     CHECK(schedule_train_init(&t, &betas, &err));
     CHECK(is_near(t.sigma[0], 0.029167158151720367));
     CHECK(fabs(t.sigma[999] - 4096) < 0.01);
+    /* tests/sampler_values.py */
+    CHECK(is_near(t.sigma[1], 0.04206756583188511) && is_near(t.sigma[500], 1.7745574742873307));
+    CHECK(is_near(t.sigma[990], 245.9545622503817) && is_near(t.sigma[998], 2254.2379783370716));
     schedule_train_clear(&t);
 }
 
