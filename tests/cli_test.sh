@@ -42,7 +42,7 @@ refuses_bad_input_in_one_sentence() {
     done <<'ROWS'
 --negative-prompt, --width|txt2img --nonsense 1
 --image|img2img --nonsense=1
-DPM++ 2M, LMS, DDIM|txt2img --sampler nonsense
+LMS, DDIM, PLMS, UniPC, LCM|txt2img --sampler nonsense
 Karras, Exponential|txt2img --scheduler nonsense
 cpu, philox|txt2img --rng dice
 multiple of 8 from 64 to 4096, not 100|txt2img --width 100
