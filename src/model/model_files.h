@@ -27,7 +27,8 @@ bool model_files_open(struct model_files *list, const char *path, struct tensor_
                       struct error *err) MUST_CHECK;
 
 /* Opens the weights in a component's folder: one file or the shards of an index; safetensors before
- * PyTorch's .bin, the variant in full precision before the one called fp16.  All their tensors go into x. */
+ * PyTorch's .bin, the variant in full precision before the one called fp16.  All their tensors go
+ * into x. */
 bool model_files_open_part(struct model_files *list, struct model_index *x, const char *dir,
                            enum model_part part, struct error *err) MUST_CHECK;
 
