@@ -57,7 +57,8 @@ void cli_help_print_samplers(FILE *to)
 {
     fputs("samplers (the scheduler that Automatic means):\n", to);
     for (const struct sampler *s = sampler_rows; s->name; s++)
-        fprintf(to, "  %-16s %s\n", s->name, schedule_rows[s->schedule].name);
+        fprintf(to, "  %-17s %s\n", s->name,
+                s->keeps_own_schedule ? "(steps of its own)" : schedule_rows[s->schedule].name);
     fputs("\nschedulers:\n", to);
     for (int i = 0; i < SCHEDULE_KINDS; i++)
         fprintf(to, "  %s\n", schedule_rows[i].name);

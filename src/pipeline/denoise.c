@@ -65,21 +65,20 @@ static void write_cond(const struct denoiser *d, size_t round)
                    d->turn->cond->added + round * count_of(net, net->unet.added), BACKEND_ROWS);
 }
 
-/* One call of the network.  Where their number is only an estimate, the shares of the phase shrink
- * towards its end instead of going beyond it. */
+/* One call of the network.  Where their number is only an estimate (error control; a step that two
+ * models share), the shares of the phase shrink towards its end instead of going beyond it. */
 static bool call_network(struct denoiser *d, struct error *err)
 {
-    const struct sampler *sampler = d->stage->request->sampler;
+    const struct stage *s = d->stage;
     struct turn *turn = d->turn;
-    double call = turn->call++, calls = turn->calls > turn->call ? turn->calls : turn->call;
+    double call = turn->call++, calls = turn->calls;
 
-    if (sampler->typical_evaluations) {
-        double from = sampler_progress(sampler, call, calls);
-        calls = 1 / (sampler_progress(sampler, call + 1, turn->calls) - from);
+    if (s->request->sampler->typical_evaluations || s->refiner.model) {
+        double from = sampler_progress(NULL, call, turn->calls);
+        calls = 1 / (sampler_progress(NULL, call + 1, turn->calls) - from);
         call = from * calls;
     }
-    return stages_call(d->stage, d->turn->expert->unet, d->turn->expert->denoise_phase, call, calls,
-                       err);
+    return stages_call(s, turn->expert->unet, turn->expert->denoise_phase, call, calls, err);
 }
 
 /* Asks the network once or, with guidance in turn, once without the prompt and once with it. */

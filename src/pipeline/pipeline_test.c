@@ -210,6 +210,28 @@ static void tells_how_far_it_is(struct pipeline *p)
     pipeline_result_clear(&out);
 }
 
+static void see_part(void *ctx, enum plan_phase phase, double done, double total)
+{
+    struct seen *s = ctx;
+    s->sound = s->sound && done / total >= s->last[phase] - 1e-12 && done <= total;
+    s->last[phase] = done / total;
+}
+
+/* A sampler that decides on its steps itself only estimates them. */
+static void never_goes_back_where_it_can_only_estimate(struct pipeline *p)
+{
+    struct gen_request r = small_request();
+    struct seen seen = {.sound = true};
+    const struct watch watch = {.ctx = &seen, .progress = see_part};
+    struct gen_result out;
+    struct error err = {0};
+
+    r.sampler = sampler_find("DPM adaptive", NULL);
+    CHECK(generate(&out, p, &r, NULL, &watch, &err));
+    CHECK(seen.sound && seen.last[PLAN_DENOISE] > 0.3);
+    pipeline_result_clear(&out);
+}
+
 static double distance(const struct image *a, const struct image *b)
 {
     double sum = 0;
@@ -259,21 +281,53 @@ static void refuses_input_of_another_size(struct pipeline *p)
     image_clear(&wide);
 }
 
+/* Whatever chance a sampler takes: none, draws, or a Brownian motion. */
 static void draws_a_batch_as_single_pictures_of_following_seeds(struct pipeline *p)
 {
-    struct gen_request r = small_request();
-    r.batch_size = 2;
-    struct gen_result both = picture(p, &r, NULL);
-    r.batch_size = 1;
-    struct gen_result first = picture(p, &r, NULL);
-    r.seed++;
-    struct gen_result second = picture(p, &r, NULL);
+    static const char *const samplers[] = {"Euler", "Euler a", "DPM++ SDE"};
+    for (size_t i = 0; i < sizeof samplers / sizeof samplers[0]; i++) {
+        struct gen_request r = small_request();
+        r.sampler = sampler_find(samplers[i], NULL);
+        r.batch_size = 2;
+        struct gen_result both = picture(p, &r, NULL);
+        r.batch_size = 1;
+        struct gen_result first = picture(p, &r, NULL);
+        r.seed++;
+        struct gen_result second = picture(p, &r, NULL);
 
-    CHECK(same_first(&both, &first) && !same_first(&first, &second));
-    CHECK(both.images && second.images && same(&both.images[1], &second.images[0]));
-    pipeline_result_clear(&both);
-    pipeline_result_clear(&first);
-    pipeline_result_clear(&second);
+        CHECK(same_first(&both, &first) && !same_first(&first, &second));
+        CHECK(both.images && second.images && same(&both.images[1], &second.images[0]));
+        pipeline_result_clear(&both);
+        pipeline_result_clear(&first);
+        pipeline_result_clear(&second);
+    }
+}
+
+/* The less is asked for, the nearer the picture stays to the one it came from. */
+static void changes_a_picture_with_every_sampler(struct pipeline *p)
+{
+    static const double strengths[] = {0.1, 0.25, 0.5, 1};
+    struct gen_request r = small_request();
+    r.steps = 8;
+    struct gen_result start = picture(p, &r, NULL);
+
+    r.mode = GEN_IMG2IMG;
+    r.prompt = "a green square on a yellow background";
+    for (r.sampler = sampler_rows; start.images && r.sampler->name; r.sampler++) {
+        double apart[4] = {0};
+        for (int i = 0; i < 4; i++) {
+            r.denoising_strength = strengths[i];
+            struct gen_result out = picture(p, &r, &start.images[0]);
+            if (out.images)
+                apart[i] = distance(&out.images[0], &start.images[0]);
+            pipeline_result_clear(&out);
+        }
+        if (!(apart[0] < 8 && apart[1] < apart[3] && apart[3] > 20))
+            fprintf(stderr, "%s: %g %g %g %g\n", r.sampler->name, apart[0], apart[1], apart[2],
+                    apart[3]);
+        CHECK(apart[0] < 8 && apart[1] < apart[3] && apart[3] > 20);
+    }
+    pipeline_result_clear(&start);
 }
 
 static void runs_unguided_at_scale_1(struct pipeline *p)
@@ -348,9 +402,11 @@ int main(void)
     takes_no_arena_for_the_second_run(b);
     stops_when_asked_and_runs_again(p);
     tells_how_far_it_is(p);
+    never_goes_back_where_it_can_only_estimate(p);
     keeps_the_less_of_a_picture_the_stronger_it_is_told_to_change(p);
     refuses_input_of_another_size(p);
     draws_a_batch_as_single_pictures_of_following_seeds(p);
+    changes_a_picture_with_every_sampler(p);
     runs_unguided_at_scale_1(p);
     skips_layers_of_the_text_encoder_that_exist(p);
     pipeline_close(p);

@@ -224,8 +224,8 @@ int sampler_evaluations(const struct sampler *s, int n_steps)
 
 double sampler_progress(const struct sampler *s, double made, double expected)
 {
-    const double tail = 1.0 / 8, part = made / expected;
-    if (!s->typical_evaluations || part <= 1 - tail)
+    const double tail = 1.0 / 8, part = made / fmax(1, expected);
+    if ((s && !s->typical_evaluations) || part <= 1 - tail)
         return part;
     return 1 - tail * tail / (part - 1 + 2 * tail); /* begins with the slope the line had */
 }

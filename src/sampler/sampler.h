@@ -104,7 +104,8 @@ double sampler_noise_scale(const struct sampler *s, double sigma);
 int sampler_evaluations(const struct sampler *s, int n_steps);
 
 /* The part of a run that is behind after `made` of `expected` calls: their quotient.  Where
- * `expected` is an estimate it keeps rising beyond it, and stays below 1. */
+ * `expected` is an estimate, as it always is for s NULL, it rises slower from 7/8 on, keeps rising
+ * beyond the estimate, and stays below 1. */
 double sampler_progress(const struct sampler *s, double made, double expected);
 
 #endif

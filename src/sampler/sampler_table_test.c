@@ -270,6 +270,7 @@ static void error_control_ends(const struct schedule_inputs *in)
     }
     const struct sampler *exact = sampler_find("Euler", NULL);
     CHECK(sampler_progress(exact, 3, 4) == 0.75 && sampler_progress(exact, 4, 4) == 1);
+    CHECK(sampler_progress(NULL, 7, 8) == 0.875 && sampler_progress(NULL, 8, 8) < 1);
 }
 
 /* A stochastic sampler that follows one motion comes to the same picture with more steps; the same
