@@ -73,6 +73,10 @@ known are: png, jpeg|img2img --image noise.png
 --image: |img2img --image cut.png
 --image: |img2img --image folder.png
 neither a path nor a name|txt2img --model nonsense
+there is no VAE 'nonsense' in vae_dir|txt2img --vae nonsense
+not a VAE|txt2img --vae ./empty
+known are: png, jpeg|txt2img --preview now.gif
+is not from 1 to 1000|txt2img --preview-every 0
 neither a path nor a name|txt2img --model ../nonsense
 claims.safetensors|txt2img --model claims.safetensors
 short.safetensors|txt2img --model short.safetensors
@@ -202,6 +206,24 @@ finds_models_by_name() {
     expect 2 "shapes" txt2img --model absent --output bad.png
 }
 
+draws_with_another_vae_and_shows_what_is_coming() {
+    repository=$(cd "$(dirname "$0")/.." && pwd)
+    mkdir "$work/vaes"
+    cp "$repository/tests/data/taesd-random.safetensors" "$work/vaes/taesd.safetensors"
+    run txt2img --prompt "a red circle" --seed 7 --steps 3 --output own.png
+    run txt2img --prompt "a red circle" --seed 7 --steps 3 --output tiny.png --vae taesd \
+        --vae-dir vaes --preview now.png
+    [ "$status" = 0 ] || fail "--vae taesd: $(cat "$work/said")"
+    info tiny.png VAE taesd
+    cmp -s "$work/own.png" "$work/tiny.png" && fail "--vae taesd: the same picture"
+    run txt2img --prompt "a red circle" --seed 7 --steps 3 --output seen.png --preview-every 1
+    [ "$status" = 0 ] || fail "--preview-every: $(cat "$work/said")"
+    names=$(cd "$work" && echo now.png seen*)
+    [ "$names" = "now.png seen-preview-1.png seen-preview-2.png seen.png" ] ||
+        fail "previews: $names"
+    cmp -s "$work/own.png" "$work/seen.png" || fail "previews changed the picture"
+}
+
 stops_at_ctrl_c_and_leaves_nothing() {
     for signal in INT TERM; do
         (cd "$work" && exec "$program" txt2img --width 512 --height 512 --steps 150 \
@@ -241,6 +263,7 @@ draws_nearly_the_same_with_every_instruction_set
 makes_batches_and_names_of_its_own
 starts_from_a_picture
 finds_models_by_name
+draws_with_another_vae_and_shows_what_is_coming
 stops_at_ctrl_c_and_leaves_nothing
 leaves_no_half_file_on_a_full_disk
 [ $failures = 0 ] || { echo "$failures checks failed" >&2; exit 1; }

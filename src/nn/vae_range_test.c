@@ -76,7 +76,8 @@ static int keep(struct graph *g, const char *weight)
             return op->out;
         }
     }
-    CHECK(!"there is no such weight");
+    fprintf(stderr, "there is no weight %s\n", weight);
+    CHECK(false);
     return 0;
 }
 
