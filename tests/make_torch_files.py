@@ -181,6 +181,7 @@ def pickles():
     yield "tuple_below_mark", whole(b"N(\x85")
     yield "no_mark", whole(b"]u")
     yield "odd_items", whole(b"}(" + text("k") + b"u")
+    yield "odd_dict", whole(b"(" + text("k") + b"d")
     yield "items_into_text", whole(text("k") + b"Na")
     yield "two_values", whole(b"NN")
     yield "no_value", whole(b"")

@@ -52,7 +52,7 @@ bool model_files_tensor(struct model_tensor *out, const struct tensor_file *file
 {
     if (!t->dtype_known)
         return error_set(err, ERROR_INVALID,
-                         "%s: tensor '%.200s' has type %.40s, which is not supported",
+                         "%s: tensor '%.200s' has type %.80s, which is not supported",
                          tensor_file_path(file), t->name, t->dtype_name);
     if (t->n_dims > MODEL_MAX_DIMS)
         return error_set(err, ERROR_INVALID,

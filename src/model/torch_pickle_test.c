@@ -113,6 +113,7 @@ static void refuses(void)
         {"tuple_below_mark", "empty stack"},
         {"no_mark", "a mark that is not there"},
         {"odd_items", "a key without a value"},
+        {"odd_dict", "a key without a value"},
         {"items_into_text", "items into what has none"},
         {"two_values", "more or less than one value"},
         {"no_value", "more or less than one value"},
