@@ -248,6 +248,32 @@ static void eta_takes_the_noise_away(const struct schedule_inputs *in)
     }
 }
 
+/* Samplers that walk through the range on their own stop at the last sigma above 0; where that is
+ * the first one, the guess is the answer. */
+static void a_single_step_to_0_takes_the_guess(const struct schedule_inputs *in)
+{
+    for (const struct sampler *s = sampler_rows; s->name; s++) {
+        struct bench b = {.sampler = s, .in = in};
+        const double sigmas[2] = {9.5, 0};
+        float scratch[MAX_SCRATCH * N], guess[N];
+        struct error err = {0};
+        for (int i = 0; i < N; i++)
+            b.x[i] = (float)(9.5 * sin(1.7 * i + 0.3));
+        const struct sampler_run run = {.x = b.x,
+                                        .n = N,
+                                        .sigmas = sigmas,
+                                        .n_steps = 1,
+                                        .denoise = model,
+                                        .denoise_ctx = &b,
+                                        .noise = noise,
+                                        .noise_ctx = &b,
+                                        .scratch = scratch};
+        CHECK(model(&b, guess, b.x, sigmas[0], &err) && s->run(&run, &err));
+        for (int i = 0; i < N; i++)
+            CHECK(fabs((double)b.x[i] - (double)guess[i]) < 1e-6);
+    }
+}
+
 /* Whatever the model does, the run with error control ends, and progress rises and stays below 1.
  */
 static void error_control_ends(const struct schedule_inputs *in)
@@ -308,6 +334,7 @@ int main(void)
             agrees_with_the_papers(&in);
             eta_takes_the_noise_away(&in);
             follows_one_motion(&in);
+            a_single_step_to_0_takes_the_guess(&in);
         }
         error_control_ends(&in);
         schedule_train_clear(&train);

@@ -61,7 +61,8 @@ struct weights {
 };
 
 /* The weights of a step from sigmas[i], with `order` guesses.  corrector: with the one at its end.
- * guess[j] belongs to sigmas[i - j]. */
+ * guess[j] belongs to sigmas[i - j].  A step to 0 is the last one, of order 1, whose infinite h is
+ * not used. */
 static struct weights weights_of(const double *sigmas, int i, int order, bool corrector)
 {
     const double h = log(sigmas[i] / sigmas[i + 1]);
@@ -117,10 +118,6 @@ bool sampler_unipc_run(const struct sampler_run *r, struct error *err)
         return false;
     for (int i = 0; i < r->n_steps; i++) {
         const int order = order_of(i, r->n_steps);
-        if (r->sigmas[i + 1] == 0) { /* h is infinite; such a step is the last, of order 1 */
-            sampler_step_mix(r->x, r->n, 0, r->x, 1, guess[0]);
-            break;
-        }
         struct weights w = weights_of(r->sigmas, i, order, false);
         if (i + 1 == r->n_steps) {
             apply(r, r->x, &w, order, guess, NULL);
