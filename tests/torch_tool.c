@@ -134,7 +134,8 @@ static void add_entry(struct buf *b, struct buf *directory, const char *name, co
     add_string(directory, "PK\1\2");
     add_number(directory, 0, 2);
     buf_add(directory, common.bytes, common.len);
-    add_number(directory, 0, 12);
+    add_number(directory, 0, 8); /* extra field, comment, disk, attributes */
+    add_number(directory, 0, 4);
     add_number(directory, at, 4);
     add_string(directory, name);
     buf_clear(&common);
