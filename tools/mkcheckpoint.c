@@ -2,7 +2,10 @@
  *
  * Each tensor's values depend on the seed and its diffusers name alone, so a folder and a single
  * file of the same seed hold the same model.  Weights are scaled so that activations stay near one:
- * standard deviation 1/sqrt(inputs), less where a branch is added to its input. */
+ * standard deviation 1/sqrt(inputs), less where a branch is added to its input.
+ *
+ * With --lora, a LoRA for such a model instead: of a rank, for attention and feed-forward layers,
+ * or with --locon for convolutions and everything else that is a matrix too. */
 #include "mkcheckpoint.h"
 
 #include "base/buf.h"
@@ -39,6 +42,8 @@ struct job {
     struct model_info info;
     const char *out, *tokenizer;
     bool single_file;
+    int lora_rank; /* 0: a checkpoint */
+    bool locon, peft;
     bool holes; /* weights are zeros that take no room on the disk: for planning */
     enum dtype dtype, vae_dtype;
     uint64_t seed;
@@ -103,6 +108,8 @@ static void choose_scale(const struct planned *t, const char *name, float *mean,
     for (int i = 1; i < t->n_dims; i++)
         inputs *= t->dims[t->transposed ? 0 : i];
     *deviation = (float)(1 / sqrt((double)inputs));
+    if (ends_with(name, ".lora_up.weight"))
+        *deviation *= 0.1f; /* a tenth of the weights that it is added to */
     for (size_t i = 0; i < sizeof added / sizeof added[0]; i++)
         if (ends_with(name, added[i]))
             *deviation *= 0.3f;
@@ -158,6 +165,56 @@ static bool plan_tensor(void *ctx, const char *name, const int64_t *dims, int n_
         t->count *= t->dims[i];
     job->n_tensors++;
     return true;
+}
+
+/* One factor of a LoRA. */
+static bool plan_factor(struct job *job, const char *module, bool up, const int64_t *dims,
+                        int n_dims)
+{
+    static const char *const prefixes[] = {"lora_te_", "lora_te2_", "lora_unet_"};
+    struct planned *t = &job->tensors[job->n_tensors];
+
+    if (job->n_tensors++ == MAX_TENSORS)
+        return false;
+    memset(t, 0, sizeof *t);
+    t->n_names = 1;
+    t->n_dims = n_dims;
+    t->count = 1;
+    for (int i = 0; i < n_dims; i++)
+        t->count *= t->dims[i] = dims[i];
+    snprintf(t->names[0], sizeof t->names[0], "%s.lora_%s.weight", module, up ? "up" : "down");
+    if (job->peft) {
+        snprintf(t->file_name, sizeof t->file_name, "%s.%s.lora_%c.weight",
+                 model_part_name(job->part), module, up ? 'B' : 'A');
+        return true;
+    }
+    const bool one_of_two = job->part == MODEL_TEXT_ENCODER && job->info.family != MODEL_SD1;
+    int n = snprintf(t->file_name, sizeof t->file_name, "%s",
+                     one_of_two ? "lora_te1_" : prefixes[job->part]);
+    for (; *module && (size_t)n < sizeof t->file_name - 1; module++)
+        t->file_name[n++] = *module == '.' ? '_' : *module;
+    snprintf(t->file_name + n, sizeof t->file_name - (size_t)n, ".lora_%s.weight",
+             up ? "up" : "down");
+    return true;
+}
+
+static bool plan_lora(void *ctx, const char *name, const int64_t *dims, int n_dims)
+{
+    struct job *job = ctx;
+    char module[TENSOR_NAMES_BYTES];
+    const bool attends = strstr(name, "attn") || strstr(name, ".ff.") || strstr(name, ".mlp.");
+    const bool is_matrix = n_dims >= 2 && ends_with(name, ".weight") &&
+                           !strstr(name, "embeddings.") && !strstr(name, "text_projection");
+
+    if (!is_matrix || (!job->locon && !attends))
+        return true;
+    snprintf(module, sizeof module, "%.*s", (int)(strlen(name) - strlen(".weight")), name);
+    int64_t down[MODEL_MAX_DIMS] = {job->lora_rank, dims[1]};
+    const int64_t up[MODEL_MAX_DIMS] = {dims[0], job->lora_rank, 1, 1};
+    for (int i = 2; i < n_dims; i++)
+        down[i] = dims[i];
+    return plan_factor(job, module, false, down, n_dims) &&
+           plan_factor(job, module, true, up, n_dims);
 }
 
 static void store(unsigned char *to, enum dtype type, float f)
@@ -356,9 +413,10 @@ static bool write_folder(struct job *job, struct error *err)
 
 static bool write_single(struct job *job, struct error *err)
 {
-    for (job->part = 0; job->part < MODEL_PARTS; job->part++)
+    const int n_parts = job->lora_rank ? MODEL_VAE : MODEL_PARTS;
+    for (job->part = 0; (int)job->part < n_parts; job->part++)
         if (job->info.has_part[job->part] &&
-            !model_names_part(&job->info, job->part, plan_tensor, job))
+            !model_names_part(&job->info, job->part, job->lora_rank ? plan_lora : plan_tensor, job))
             return error_set(err, ERROR_LIMIT, "%s: too many tensors", job->out);
     return write_file(job, job->out, err);
 }
@@ -399,6 +457,12 @@ static bool read_option(struct job *job, const char *name, const char *value)
         job->tokenizer = value;
         return true;
     }
+    if (strcmp(name, "--lora") == 0) {
+        const unsigned long rank = strtoul(value, &end, 10);
+        job->lora_rank = (int)rank;
+        job->single_file = true;
+        return *value >= '1' && *value <= '9' && *end == 0 && rank <= 2048;
+    }
     if (strcmp(name, "--seed") == 0) {
         job->seed = strtoull(value, &end, 10);
         return *value >= '0' && *value <= '9' && *end == 0;
@@ -420,6 +484,10 @@ static bool read_arguments(struct job *job, int argc, char **argv)
             job->single_file = true;
         } else if (strcmp(argv[i], "--holes") == 0) {
             job->holes = true;
+        } else if (strcmp(argv[i], "--locon") == 0) {
+            job->locon = true;
+        } else if (strcmp(argv[i], "--peft") == 0) {
+            job->peft = true;
         } else if (argv[i][0] == '-') {
             if (i + 1 == argc || !read_option(job, argv[i], argv[i + 1]))
                 return false;
@@ -443,7 +511,7 @@ int main(int argc, char **argv)
 
     if (!read_arguments(&job, argc, argv)) {
         fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner OUT\n"
-                        "       [--single-file] [--holes]\n"
+                        "       [--single-file] [--holes] [--lora RANK [--locon] [--peft]]\n"
                         "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
                         "       [--tokenizer DIR]\n");
         return 2;

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 static void (*const groups[])(struct refcheck *r) = {
-    refcheck_text,     refcheck_sampler, refcheck_stage,
+    refcheck_text,     refcheck_sampler, refcheck_stage,  refcheck_lora,
     refcheck_pipeline, refcheck_sdxl,    refcheck_images,
 };
 

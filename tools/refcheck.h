@@ -68,6 +68,7 @@ bool refcheck_leading(const struct model *m);
 void refcheck_text(struct refcheck *r);     /* token ids */
 void refcheck_sampler(struct refcheck *r);  /* random numbers, schedules, samplers */
 void refcheck_stage(struct refcheck *r);    /* text encoder, UNet, VAE */
+void refcheck_lora(struct refcheck *r);     /* with a LoRA */
 void refcheck_pipeline(struct refcheck *r); /* latents of whole runs */
 void refcheck_sdxl(struct refcheck *r);     /* text encoders and latents of SDXL */
 void refcheck_images(struct refcheck *r);   /* the program's pictures */

@@ -135,12 +135,12 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
     if (json_object_get(s->settings, "switch_at") &&
         !(s->refiner = refcheck_model(r, "sdxl-refiner", false)))
         return false;
-    bool ok =
-        open_tokenizers(s, &err) && init_train(s, &err) &&
-        read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
-        gen_plan_make(&s->plan, &s->request, &(const struct plan_models){s->model, s->refiner},
-                      r->backend, &bounds, NULL, &err) &&
-        r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
+    bool ok = open_tokenizers(s, &err) && init_train(s, &err) &&
+              read_settings(s, file, (int)latent->dims[3], (int)latent->dims[2], &err) &&
+              gen_plan_make(&s->plan, &s->request,
+                            &(const struct plan_models){.base = s->model, .refiner = s->refiner},
+                            r->backend, &bounds, NULL, &err) &&
+              r->backend->fn->arena_new(r->backend, &s->arena, s->plan.arena_bytes, &err);
     if (ok) {
         s->each = (size_t)(latent->n_bytes / 4);
         s->result.images = calloc(1, sizeof *s->result.images);

@@ -505,6 +505,24 @@ int graph_n_tensors(const struct graph *g)
     return g->n_tensors;
 }
 
+bool graph_add_rank(struct graph *g, int weight, int rank)
+{
+    struct graph_weight *w = &g->weights[weight];
+
+    ASSERT(is_weight(g, weight) && rank >= 1);
+    if (rank > GRAPH_MAX_RANK - w->delta_rank || w->first_op < 0)
+        return false;
+    for (int op = w->first_op; op <= w->last_op; op++) {
+        int weights[2], n = graph_op_weights(&g->ops[op], weights);
+        for (int i = 0; i < n; i++)
+            if (weights[i] == weight &&
+                (g->ops[op].kind != GRAPH_OP_CONV || g->ops[op].u.conv.weight != weight))
+                return false;
+    }
+    w->delta_rank += rank;
+    return true;
+}
+
 int graph_n_weights(const struct graph *g)
 {
     return g->n_weights;

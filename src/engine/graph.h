@@ -27,7 +27,8 @@ enum {
     GRAPH_MAX_NAME = 128,
     GRAPH_MAX_DIM = 1 << 24,
     GRAPH_MAX_WINDOWS = 8, /* of one source */
-    GRAPH_MAX_READS = GRAPH_MAX_WINDOWS + 4
+    GRAPH_MAX_READS = GRAPH_MAX_WINDOWS + 4,
+    GRAPH_MAX_RANK = 1 << 15 /* of all deltas of one weight together */
 };
 
 /* n pictures or prompts of c channels over h x w places.  Tokens are a picture of height 1: c is
@@ -162,6 +163,7 @@ struct graph_weight {
     int n_dims;
     int64_t dims[4]; /* trailing 1s do not count: [c, c, 1, 1] and [c, c] are the same weight */
     int first_op, last_op;
+    int delta_rank; /* of the low-rank deltas that are added to it (weights_add_delta), together */
 };
 
 struct graph;
@@ -175,6 +177,10 @@ int graph_input(struct graph *g, struct graph_shape shape);
 void graph_output(struct graph *g, int tensor); /* keeps it to the end of the run */
 int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* Makes room for one more delta of this rank on a weight that convolutions read; before the graph
+ * is laid out.  Returns false when GRAPH_MAX_RANK is exceeded or something else reads the weight.
+ */
+bool graph_add_rank(struct graph *g, int weight, int rank) MUST_CHECK;
 /* A tensor that convolutions write piece by piece (`into`). */
 int graph_picture(struct graph *g, struct graph_shape shape);
 int graph_conv(struct graph *g, const struct graph_conv *op);

@@ -1,6 +1,7 @@
 #include "engine/weights.h"
 
 #include "base/assert.h"
+#include "engine/weights_deltas.h"
 #include "engine/weights_stream.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct weights {
     enum weights_policy policy;
     struct weights_pages *pages; /* NULL unless the views lie in mapped files */
     struct weights_stream *stream;
+    struct weights_deltas *deltas; /* NULL: none */
 };
 
 static struct weights *new_weights(const struct graph *g, struct error *err)
@@ -80,6 +82,7 @@ void weights_free(struct weights *w)
         return;
     weights_stream_free(w->stream);
     weights_pages_free(w->pages);
+    weights_deltas_free(w->deltas);
     free(w->views);
     free(w);
 }
@@ -90,6 +93,25 @@ const struct weight_view *weights_find(const struct weights *w, int weight)
     return &w->views[weight - 1];
 }
 
+bool weights_add_delta(struct weights *w, int weight, const struct weight_delta *delta,
+                       struct error *err)
+{
+    return (w->deltas || weights_deltas_new(&w->deltas, w->n, err)) &&
+           weights_deltas_add(w->deltas, weight, delta, err);
+}
+
+int weights_find_deltas(const struct weights *w, int weight, const struct weight_delta **out)
+{
+    *out = NULL;
+    return w->deltas ? weights_deltas_find(w->deltas, weight, out) : 0;
+}
+
+/* Of mapped deltas. */
+static size_t delta_bytes(const struct weights *w)
+{
+    return w->pages && w->deltas ? weights_deltas_bytes(w->deltas) : 0;
+}
+
 size_t weights_bytes(const struct weights *w)
 {
     return w->bytes;
@@ -97,18 +119,19 @@ size_t weights_bytes(const struct weights *w)
 
 size_t weights_resident_bytes(const struct weights *w)
 {
-    return w->pages ? weights_pages_bytes(w->pages) : 0;
+    return w->pages ? weights_pages_bytes(w->pages) + delta_bytes(w) : 0;
 }
 
 size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy)
 {
-    return policy == WEIGHTS_STREAMED && w->stream ? weights_stream_peak_bytes(w->stream)
-                                                   : weights_resident_bytes(w);
+    return policy == WEIGHTS_STREAMED && w->stream
+               ? weights_stream_peak_bytes(w->stream) + delta_bytes(w)
+               : weights_resident_bytes(w);
 }
 
 size_t weights_streamed_bytes(const struct weights *w, int op)
 {
-    return w->stream ? weights_stream_op_bytes(w->stream, op) : 0;
+    return w->stream ? weights_stream_op_bytes(w->stream, op) + delta_bytes(w) : 0;
 }
 
 void weights_set_policy(struct weights *w, enum weights_policy policy)
@@ -125,6 +148,8 @@ void weights_drop(struct weights *w)
     weights_stream_finish(w->stream);
     weights_pages_drop_all(w->pages);
     weights_pages_rejoin(w->pages);
+    if (w->deltas)
+        weights_deltas_drop(w->deltas);
 }
 
 static bool streams(const struct weights *w)

@@ -32,7 +32,24 @@ void weights_free(struct weights *w);
 
 const struct weight_view *weights_find(const struct weights *w, int weight);
 
-/* Bytes of all weights; with whole pages counted, as they will be resident. */
+/* factor * up * down, added to a weight as its numbers are brought to the form that products want:
+ * no merged copy exists, and the weight stays as it lies in its file. */
+struct weight_delta {
+    struct weight_view up;   /* [rows of the weight][rank] */
+    struct weight_view down; /* [rank][numbers in a row of the weight] */
+    int rank;
+    float factor;
+};
+
+/* Adds one more delta to a weight that has room for it (graph_add_rank).  The views are borrowed
+ * and lie in mapped files where those of the weights do. */
+bool weights_add_delta(struct weights *w, int weight, const struct weight_delta *delta,
+                       struct error *err) MUST_CHECK;
+
+/* A weight's deltas, borrowed; returns how many. */
+int weights_find_deltas(const struct weights *w, int weight, const struct weight_delta **out);
+
+/* Bytes of all weights; with whole pages counted, as they will be resident, deltas included. */
 size_t weights_bytes(const struct weights *w);
 size_t weights_resident_bytes(const struct weights *w);
 
@@ -41,8 +58,9 @@ enum weights_policy {
     WEIGHTS_STREAMED /* pages are there for the op that runs and the next large one */
 };
 
-/* Most bytes of weights in memory at a time; 0 for weights that are not mapped.  Costs nothing to
- * ask.  Of a token table, the pages that its rows can touch count while it is streamed. */
+/* Most bytes of weights in memory at a time; 0 for weights that are not mapped.  Deltas are held
+ * under either policy.  Of a token table, the pages that its rows can touch count while it is
+ * streamed. */
 size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy);
 
 /* The same while an op runs, when weights are streamed; 0 for weights that are not mapped. */

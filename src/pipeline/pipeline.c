@@ -129,7 +129,7 @@ const struct model *pipeline_model(const struct pipeline *p)
 
 struct plan_models pipeline_models(const struct pipeline *p)
 {
-    return (struct plan_models){p->model, p->refiner};
+    return (struct plan_models){.base = p->model, .refiner = p->refiner};
 }
 
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,

@@ -91,6 +91,7 @@ struct plan_models {
     /* Takes over at the request's refiner_switch_at; NULL: none.  Not used where base is SD 1.x or
      * no step is left for it: PLAN_REFINE is not then. */
     const struct model *refiner;
+    const struct lora_set *loras, *refiner_loras; /* of each; NULL: none */
 };
 
 /* No bound and nothing switched. */

@@ -1,6 +1,7 @@
 #include "plan/network.h"
 
 #include "engine/weights_bind.h"
+#include "engine/weights_lora.h"
 #include "nn/clip.h"
 #include "nn/taesd.h"
 #include "nn/vae.h"
@@ -19,12 +20,24 @@ static bool begin(struct network *n, enum graph_attention_mode attention, struct
     return true;
 }
 
+/* Their ranks are part of what is laid out. */
+static bool add_loras(struct network *n, enum model_part part, struct error *err)
+{
+    for (int i = 0; n->loras && i < n->loras->n; i++) {
+        const struct lora_set_entry *e = &n->loras->entries[i];
+        const float scale = (float)(part == MODEL_UNET ? e->unet_scale : e->text_scale);
+        if (scale != 0 && !weights_lora_add(n->weights, n->graph, &e->match, part, scale, err))
+            return false;
+    }
+    return true;
+}
+
 /* Finds the weights and lays the graph out. */
 static bool finish(struct network *n, const struct model *m, enum model_part part,
                    struct backend *b, size_t most_arena_bytes, struct error *err)
 {
     graph_output(n->graph, n->out);
-    if (!weights_bind(&n->weights, n->graph, m, part, err) ||
+    if (!weights_bind(&n->weights, n->graph, m, part, err) || !add_loras(n, part, err) ||
         !exec_new(&n->exec, n->graph, b, n->weights, most_arena_bytes, err)) {
         network_clear(n);
         return false;
@@ -69,6 +82,7 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
 
     if (!has_part(m, MODEL_TEXT_ENCODER, err) || !begin(out, options->attention, err))
         return false;
+    out->loras = options->loras;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out =
         clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : sdxl_skip(clip_skip), is_sd1);
@@ -86,6 +100,7 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
 
     if (!has_part(m, MODEL_TEXT_ENCODER_2, err) || !begin(out, options->attention, err))
         return false;
+    out->loras = options->loras;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build_with_last(out->graph, c, out->ids, 0, sdxl_skip(clip_skip), &out->last);
     graph_output(out->graph, out->last);
@@ -111,6 +126,7 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
 
     if (!has_part(m, MODEL_UNET, err) || !begin(out, options->attention, err))
         return false;
+    out->loras = options->loras;
     struct graph *g = out->graph;
     out->unet.sample = graph_input(g, (struct graph_shape){n, c->in_channels, latent_h, latent_w});
     out->unet.timestep = graph_input(g, (struct graph_shape){n, c->channels[0], 1, 1});

@@ -4,6 +4,7 @@
 #define PLAN_NETWORK_H
 
 #include "engine/exec.h"
+#include "model/lora_set.h"
 #include "model/model.h"
 #include "nn/unet.h"
 
@@ -18,8 +19,9 @@ struct network {
     int out;
     size_t resident_bytes; /* weights in memory while it runs */
     size_t arena_bytes;
-    double flops;   /* one run */
-    double seconds; /* one run, modelled */
+    double flops;                 /* one run */
+    double seconds;               /* one run, modelled */
+    const struct lora_set *loras; /* those of its options */
 };
 
 /* most_arena_bytes: what needs more is of no use, and need not be laid out (exec_new); 0: no limit.
@@ -27,6 +29,8 @@ struct network {
 struct network_options {
     enum graph_attention_mode attention;
     size_t most_arena_bytes;
+    const struct lora_set
+        *loras; /* added to the weights; borrowed, must outlive the network; or NULL */
 };
 
 struct network_vae_options {

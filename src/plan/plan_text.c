@@ -4,7 +4,8 @@
 static bool build(struct planner *p, struct plan_stage *stage, struct error *err)
 {
     const struct model_info *info = model_view(stage->model);
-    const struct network_options options = {.attention = p->plan->levers.attention};
+    const struct network_options options = {.attention = p->plan->levers.attention,
+                                            .loras = planner_loras(p, stage->model)};
     const int n = p->request->cfg_scale != 1.0 ? 2 : 1;
     bool first = info->has_part[MODEL_TEXT_ENCODER] || !info->has_part[MODEL_TEXT_ENCODER_2];
     bool second = info->has_part[MODEL_TEXT_ENCODER_2] && info->family != MODEL_SD1;

@@ -26,7 +26,8 @@ static bool build(struct planner *p, struct plan_stage *stage, const struct way 
                   size_t host_bytes, struct error *err)
 {
     const struct network_options options = {.attention = p->plan->levers.attention,
-                                            .most_arena_bytes = planner_most_arena(p, host_bytes)};
+                                            .most_arena_bytes = planner_most_arena(p, host_bytes),
+                                            .loras = planner_loras(p, stage->model)};
     const int rounds = w->in_turn ? 2 : 1, pictures = p->plan->batch;
     const int batch = p->request->cfg_scale != 1.0 && !w->in_turn ? 2 * pictures : pictures;
 

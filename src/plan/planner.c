@@ -16,6 +16,11 @@ enum { LATENT_COPIES = 6 };
 /* Pages of the page cache mapped and dropped again. */
 static const double STREAM_BYTES_PER_SECOND = 4e9;
 
+const struct lora_set *planner_loras(const struct planner *p, const struct model *m)
+{
+    return m == p->models->refiner ? p->models->refiner_loras : p->models->loras;
+}
+
 bool planner_is_forbidden(const struct planner *p, enum memory_optimization o)
 {
     return p->bounds->optimization[o] == TRI_FALSE;

@@ -18,6 +18,9 @@ struct planner {
     enum plan_phase worst_phase;
 };
 
+/* What is added to a model's weights; NULL: nothing. */
+const struct lora_set *planner_loras(const struct planner *p, const struct model *m);
+
 bool planner_is_forbidden(const struct planner *p, enum memory_optimization o);
 
 /* Host memory of a phase: latents, contexts and pixels, its own and those kept from earlier. */

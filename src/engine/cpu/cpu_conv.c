@@ -1,5 +1,6 @@
 /* Convolution and linear layers: see cpu_conv_plan.h for the idea. */
 #include "base/assert.h"
+#include "engine/cpu/cpu_conv_delta.h"
 #include "engine/cpu/cpu_conv_plan.h"
 #include "engine/cpu/cpu_conv_rows.h"
 #include "engine/cpu/cpu_ops.h"
@@ -10,6 +11,7 @@ struct conv_run {
     struct cpu_conv_plan plan;
     struct conv_rows rows;
     struct weight_view weight;
+    struct conv_delta delta;
     const float *bias;        /* weight_rows numbers, or NULL */
     const float *channel_add; /* n numbers a picture, or NULL */
     const float *residual;
@@ -39,22 +41,28 @@ static size_t packed_block_bytes(const struct cpu_conv_plan *p)
 }
 
 /* Packs one panel of nr columns; set 1 is GEGLU's second half. */
-static void pack_panel(const struct conv_run *c, const struct conv_block *b, int set, int panel,
+static void pack_panel(const struct conv_run *c, int block, int set, int panel, int thread,
                        unsigned char *to)
 {
     const struct cpu_conv_plan *p = &c->plan;
+    const struct conv_block b = cpu_conv_plan_block(p, block);
     int column = panel * p->k->nr;
     size_t stride = (size_t)(p->channels[0] + p->channels[1]) * (size_t)p->taps;
-    size_t first = (size_t)(set * p->n + column) * stride + (size_t)b->whole * (size_t)p->taps;
+    size_t first = (size_t)(set * p->n + column) * stride + (size_t)b.whole * (size_t)p->taps;
     struct cpu_pack pack = {.to = to,
                             .from = (const unsigned char *)c->weight.bytes +
                                     first * dtype_bytes(c->weight.dtype),
                             .dtype = c->weight.dtype,
                             .stride = stride,
                             .n = p->n - column < p->k->nr ? p->n - column : p->k->nr,
-                            .kc = b->kc,
-                            .kc_pad = b->kc_pad,
+                            .kc = b.kc,
+                            .kc_pad = b.kc_pad,
                             .taps = p->taps};
+    if (p->rank) {
+        pack.from = cpu_conv_delta_rows(&c->delta, block, set * p->n + column, pack.n, thread,
+                                        &pack.stride);
+        pack.dtype = DTYPE_F32;
+    }
     p->k->pack_weights(&pack);
 }
 
@@ -95,10 +103,11 @@ static void add_taps_of(float *to, const float *w, int kc, int sub)
 }
 
 /* Packs one panel of one result of a doubled picture. */
-static void pack_sub_panel(const struct conv_run *c, const struct conv_block *b, int sub, int panel,
-                           int thread, unsigned char *to)
+static void pack_sub_panel(const struct conv_run *c, int block, int sub, int panel, int thread,
+                           unsigned char *to)
 {
     const struct cpu_conv_plan *p = &c->plan;
+    const struct conv_block b = cpu_conv_plan_block(p, block);
     int column = panel * p->k->nr;
     size_t stride = (size_t)(p->channels[0] + p->channels[1]) * 9;
     float *sums = (float *)(void *)thread_part(c, thread, p->sum_at);
@@ -106,18 +115,25 @@ static void pack_sub_panel(const struct conv_run *c, const struct conv_block *b,
     struct cpu_pack pack = {.to = to,
                             .from = sums,
                             .dtype = DTYPE_F32,
-                            .stride = (size_t)b->kc * 4,
+                            .stride = (size_t)b.kc * 4,
                             .n = p->n - column < p->k->nr ? p->n - column : p->k->nr,
-                            .kc = b->kc,
-                            .kc_pad = b->kc_pad,
+                            .kc = b.kc,
+                            .kc_pad = b.kc_pad,
                             .taps = 4};
+    const float *merged = NULL;
+    size_t merged_stride = 0;
 
+    if (p->rank)
+        merged = cpu_conv_delta_rows(&c->delta, block, column, pack.n, thread, &merged_stride);
     for (int i = 0; i < pack.n; i++) {
-        size_t first = (size_t)(column + i) * stride + (size_t)b->whole * 9;
-        p->k->to_f32(weights,
-                     (const unsigned char *)c->weight.bytes + first * dtype_bytes(c->weight.dtype),
-                     c->weight.dtype, (size_t)b->kc * 9);
-        add_taps_of(sums + (size_t)i * pack.stride, weights, b->kc, sub);
+        size_t first = (size_t)(column + i) * stride + (size_t)b.whole * 9;
+        if (!merged)
+            p->k->to_f32(weights,
+                         (const unsigned char *)c->weight.bytes +
+                             first * dtype_bytes(c->weight.dtype),
+                         c->weight.dtype, (size_t)b.kc * 9);
+        add_taps_of(sums + (size_t)i * pack.stride,
+                    merged ? merged + (size_t)i * merged_stride : weights, b.kc, sub);
     }
     p->k->pack_weights(&pack);
 }
@@ -247,9 +263,10 @@ static void pack_task(void *ctx, int task, int thread)
                         (size_t)panel * panel_bytes(p, &b);
 
     if (p->subs == 4)
-        pack_sub_panel(c, &b, c->first_sub + panel / p->n_panels, panel % p->n_panels, thread, to);
+        pack_sub_panel(c, task / panels, c->first_sub + panel / p->n_panels, panel % p->n_panels,
+                       thread, to);
     else
-        pack_panel(c, &b, panel / p->n_panels, panel % p->n_panels, to);
+        pack_panel(c, task / panels, panel / p->n_panels, panel % p->n_panels, thread, to);
 }
 
 static void region_group(const struct conv_run *c, const struct conv_region *r, int sub, int block,
@@ -340,7 +357,7 @@ static void columns_task(void *ctx, int group, int thread)
             a = direct_rows(c, &r, &b, &a_stride);
         for (int set = 0; set < p->panel_sets; set++) {
             for (int i = 0; i < panels; i++)
-                pack_panel(c, &b, set, group * p->group_panels + i,
+                pack_panel(c, block, set, group * p->group_panels + i, thread,
                            packed + (size_t)i * panel_bytes(p, &b));
             multiply(c, &r, 0, &b, a, a_stride, packed, panels * p->k->nr, acc + set * gate_at,
                      block > 0);
@@ -373,6 +390,10 @@ void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, in
     *flops_share = cpu_conv_plan_is_doubled(g, op) ? 4.0 / 9 : 1;
     bool is_window = o->u.conv.into || graph_tensor_view(g, o->out)->full_h > o->u.conv.out_rows;
     *bytes = is_window ? 8 * weights : 0;
+    if (w->delta_rank) { /* the product of their factors, and the way through float32 */
+        *flops_share += 2.0 * w->delta_rank * weights / graph_op_flops(g, op);
+        *bytes += 8 * weights;
+    }
 }
 
 static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
@@ -392,6 +413,13 @@ static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
 
     c->workspace = ctx->workspace;
     c->weight = *weights_find(ctx->weights, o->weight);
+    c->delta =
+        (struct conv_delta){.plan = &c->plan, .weight = &c->weight, .workspace = ctx->workspace};
+    c->delta.n = weights_find_deltas(ctx->weights, o->weight, &c->delta.list);
+    int rank = 0;
+    for (int i = 0; i < c->delta.n; i++)
+        rank += c->delta.list[i].rank;
+    ASSERT(rank == c->plan.rank); /* the graph made room for exactly these */
     c->out = ctx->tensors[graph_op_view(ctx->graph, op)->out];
     c->rows = (struct conv_rows){
         .plan = &c->plan,
@@ -408,6 +436,11 @@ static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
     }
 }
 
+static void delta_task(void *ctx, int task, int thread)
+{
+    cpu_conv_delta_prepare(ctx, task, thread);
+}
+
 static void run(const struct cpu_context *ctx, int op)
 {
     struct conv_run c = {0};
@@ -417,6 +450,8 @@ static void run(const struct cpu_context *ctx, int op)
     ASSERT(planned); /* the layout asked the same question */
 
     bind(&c, ctx, op);
+    if (c.plan.rank)
+        cpu_pool_run(ctx->pool, delta_task, &c.delta, cpu_conv_delta_tasks(&c.plan));
     if (!c.plan.share_a) {
         for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {
             cpu_pool_run(ctx->pool, pack_task, &c,

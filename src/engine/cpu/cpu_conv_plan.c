@@ -1,6 +1,7 @@
 #include "engine/cpu/cpu_conv_plan.h"
 
 #include "base/size.h"
+#include "engine/cpu/cpu_conv_delta.h"
 
 enum {
     TARGET_A_BYTES = 640 << 10,   /* a region's prepared rows: about a third of a 2 MB L2 */
@@ -50,6 +51,7 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->taps = c->kernel * c->kernel;
     p->subs = p->subs_at_once = 1;
     p->edge = (c->kernel - 1) / c->stride;
+    p->rank = graph_weight_view(g, c->weight)->delta_rank;
     p->flat = c->kernel == 1 && c->stride == 1 && !c->in.enlarge && !c->pad_before && !c->pad_after;
     p->image_rows = x.h * x.w;
     if (p->flat) {
@@ -263,6 +265,11 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
         p->shared_bytes =
             product(&whole, packed_bytes(&whole, p, p->n_panels), (size_t)p->n_blocks, 1);
     p->shared_at = part(&whole, p->shared_bytes);
+    const struct cpu_conv_delta_sizes delta = cpu_conv_delta_measure(p);
+    p->delta_block_bytes = delta.down_block_bytes;
+    p->delta_up_at = part(&whole, delta.up_bytes);
+    p->delta_down_at =
+        part(&whole, product(&whole, delta.down_block_bytes, (size_t)p->n_blocks, 1));
 
     p->thread_a = part(&thread, p->share_a || p->direct_a ? 0 : prepared_bytes(&thread, p, &r));
     if (p->subs == 4) { /* weights are added up before any row is prepared, in the same place */
@@ -271,12 +278,13 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
         if (thread.bytes < p->thread_a + sums + column)
             thread.bytes = cpu_ops_round(p->thread_a + sums + column);
     }
+    p->thread_delta = part(&thread, delta.thread_bytes);
     p->thread_b = part(&thread, p->share_a ? packed_bytes(&thread, p, p->group_panels) : 0);
     p->thread_acc = part(&thread, product(&thread, places, p->acc_stride, 4));
     p->thread_stride = thread.bytes;
     p->thread_at = part(&whole, product(&whole, thread.bytes, (size_t)p->n_threads, 1));
     p->workspace_bytes = whole.bytes;
-    if (whole.failed || thread.failed || conv_plan_places(p, &r) > INT32_MAX / 2)
+    if (whole.failed || thread.failed || delta.failed || conv_plan_places(p, &r) > INT32_MAX / 2)
         return error_set(err, ERROR_LIMIT, "a convolution is too large for this machine");
     return true;
 }

@@ -61,6 +61,8 @@ struct cpu_conv_plan {
     /* Blocks along K. */
     int kc, n_blocks, kc_pad_max;
 
+    int rank; /* of the weight's deltas together; 0: none */
+
     /* Blocks along N: panels of nr columns, groups of panels. */
     int n_panels;     /* of n columns; GEGLU has as many again */
     int panel_sets;   /* 2 for GEGLU */
@@ -77,7 +79,9 @@ struct cpu_conv_plan {
     size_t bias_at, shared_at, thread_at, thread_stride;
     size_t thread_a, thread_b, thread_acc; /* within a thread's part */
     size_t sum_at;                         /* within a thread's A: weights being added up */
-    size_t acc_stride;                     /* floats */
+    size_t delta_up_at, delta_down_at, delta_block_bytes; /* factors of the deltas, shared */
+    size_t thread_delta;                                  /* weights with their deltas */
+    size_t acc_stride;                                    /* floats */
     size_t workspace_bytes;
 };
 

@@ -16,6 +16,7 @@ struct row {
     bool bias, channel_add, residual;
     enum graph_act act;
     enum dtype dtype;
+    int ranks[3]; /* of deltas, which are stored as dtype too */
 };
 
 static const struct row rows[] = {
@@ -63,6 +64,31 @@ static const struct row rows[] = {
      .after = 1, .bias = true, .residual = true, .act = GRAPH_ACT_RELU},
     {"leaky relu", .n = 1, .c = 9, .h = 6, .w = 7, .out_c = 20, .kernel = 3, .stride = 1,
      .before = 1, .after = 1, .bias = true, .residual = true, .act = GRAPH_ACT_LEAKY_RELU},
+    {"delta, few rows", .n = 1, .c = 70, .h = 1, .w = 9, .out_c = 100, .kernel = 1, .stride = 1,
+     .bias = true, .dtype = DTYPE_F16, .ranks = {4}},
+    {"delta, many rows", .n = 2, .c = 48, .h = 20, .w = 30, .out_c = 45, .kernel = 1, .stride = 1,
+     .residual = true, .ranks = {16, 5}},
+    {"delta of rank 1, long k", .n = 1, .c = 1300, .h = 1, .w = 600, .out_c = 33, .kernel = 1,
+     .stride = 1, .bias = true, .dtype = DTYPE_BF16, .ranks = {1}},
+    {"deltas, geglu, few rows", .n = 1, .c = 64, .h = 1, .w = 9, .out_c = 100, .kernel = 1,
+     .stride = 1, .bias = true, .act = GRAPH_ACT_GEGLU, .dtype = DTYPE_F16, .ranks = {8, 1, 40}},
+    {"deltas, geglu, many rows", .n = 2, .c = 24, .h = 16, .w = 40, .out_c = 100, .kernel = 1,
+     .stride = 1, .bias = true, .act = GRAPH_ACT_GEGLU, .ranks = {3, 2}},
+    {"delta, conv, many weights", .n = 2, .c = 70, .h = 5, .w = 7, .out_c = 90, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .affine = true, .silu = true, .bias = true,
+     .dtype = DTYPE_F16, .ranks = {4}},
+    {"deltas, conv, many places", .n = 2, .c = 12, .h = 33, .w = 35, .out_c = 20, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .bias = true, .ranks = {4, 3}},
+    {"delta, joined sources", .n = 2, .c = 20, .c2 = 37, .h = 9, .w = 11, .out_c = 24, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .dtype = DTYPE_F16, .ranks = {6}},
+    {"delta, joined sources, linear", .n = 2, .c = 130, .c2 = 70, .h = 4, .w = 11, .out_c = 300,
+     .kernel = 1, .stride = 1, .bias = true, .ranks = {33}},
+    {"delta, stride 2", .n = 1, .c = 5, .h = 64, .w = 131, .out_c = 9, .kernel = 3, .stride = 2,
+     .before = 1, .after = 1, .bias = true, .dtype = DTYPE_F16, .ranks = {2}},
+    {"delta, enlarged, few places", .n = 2, .c = 20, .h = 5, .w = 6, .out_c = 24, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .enlarge = true, .bias = true, .ranks = {4}},
+    {"delta, enlarged, many places", .n = 1, .c = 8, .h = 40, .w = 70, .out_c = 43, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .enlarge = true, .dtype = DTYPE_F16, .ranks = {4, 1}},
     {"one place", .n = 1, .c = 20, .h = 1, .w = 1, .out_c = 24, .kernel = 3, .stride = 1,
      .before = 1, .after = 1, .bias = true},
 };
@@ -125,7 +151,15 @@ struct fixture {
     int oh, ow, eh, ew, weight_rows;
     float *xs, *x2s, *affines, *adds, *residuals, *weights, *biases;
     unsigned char *weight_bytes;
+    unsigned char *ups[3], *downs[3]; /* of the deltas; weights has them added */
 };
+
+enum { MOST_DELTAS = 3 };
+
+static float delta_factor(int i)
+{
+    return 0.8f - (float)i; /* the second one is negative */
+}
 
 static float source_at(const struct fixture *f, int n, int y, int x, int c)
 {
@@ -206,6 +240,31 @@ static void compare(const struct fixture *f, const float *got, const char *isa)
     CHECK(worst <= allowed);
 }
 
+/* Stores random factors and adds their product to the weights that the plain loop reads. */
+static void build_deltas(struct fixture *f, int weight)
+{
+    const struct row *r = f->r;
+    const size_t columns = (size_t)((r->c + r->c2) * r->kernel * r->kernel);
+    const size_t n_rows = (size_t)f->weight_rows;
+
+    for (int i = 0; i < MOST_DELTAS && r->ranks[i]; i++) {
+        const size_t rank = (size_t)r->ranks[i];
+        float *up = new_numbers(n_rows * rank), *down = new_numbers(rank * columns);
+        f->ups[i] = new_weight(up, n_rows * rank, r->dtype);
+        f->downs[i] = new_weight(down, rank * columns, r->dtype);
+        for (size_t o = 0; o < n_rows; o++)
+            for (size_t k = 0; k < columns; k++) {
+                double sum = 0;
+                for (size_t q = 0; q < rank; q++)
+                    sum += (double)up[o * rank + q] * (double)down[q * columns + k];
+                f->weights[o * columns + k] += (float)(sum * (double)delta_factor(i));
+            }
+        CHECK(graph_add_rank(f->g, weight, r->ranks[i]));
+        free(up);
+        free(down);
+    }
+}
+
 static void build(struct fixture *f, const struct row *r)
 {
     int all = r->c + r->c2, taps = r->kernel * r->kernel;
@@ -257,11 +316,33 @@ static void build(struct fixture *f, const struct row *r)
     f->weights = new_numbers((size_t)(f->weight_rows * all * taps));
     f->biases = new_numbers((size_t)f->weight_rows);
     f->weight_bytes = new_weight(f->weights, (size_t)(f->weight_rows * all * taps), r->dtype);
+    build_deltas(f, op.weight);
+}
+
+static bool add_deltas(const struct fixture *f, struct weights *w, struct error *err)
+{
+    const struct row *r = f->r;
+    const int64_t columns = (int64_t)(r->c + r->c2) * r->kernel * r->kernel;
+    bool ok = true;
+
+    for (int i = 0; i < MOST_DELTAS && r->ranks[i] && ok; i++) {
+        const struct weight_delta delta = {
+            .up = {f->ups[i] + 1, r->dtype, (int64_t)f->weight_rows * r->ranks[i]},
+            .down = {f->downs[i] + 1, r->dtype, columns * r->ranks[i]},
+            .rank = r->ranks[i],
+            .factor = delta_factor(i)};
+        ok = weights_add_delta(w, 1, &delta, err);
+    }
+    return ok;
 }
 
 static void clear(struct fixture *f)
 {
     graph_free(f->g);
+    for (int i = 0; i < MOST_DELTAS; i++) {
+        free(f->ups[i]);
+        free(f->downs[i]);
+    }
     free(f->xs);
     free(f->x2s);
     free(f->affines);
@@ -296,8 +377,8 @@ static float *run(const struct fixture *f, const char *isa, int n_threads)
     float *out = calloc((size_t)(f->r->n * f->r->out_c * f->oh * f->ow), sizeof *out);
 
     bool ok = graph_check(f->g, &err) && cpu_backend_open(&b, n_threads, isa, &err) &&
-              weights_from_views(&w, f->g, views, &err) && exec_new(&e, f->g, b, w, 0, &err) &&
-              exec_start(e, NULL, &err);
+              weights_from_views(&w, f->g, views, &err) && add_deltas(f, w, &err) &&
+              exec_new(&e, f->g, b, w, 0, &err) && exec_start(e, NULL, &err);
     if (ok) {
         write_inputs(f, e);
         ok = exec_run(e, NULL, NULL, &err);

@@ -1,0 +1,181 @@
+#include "engine/cpu/cpu_conv_delta.h"
+
+#include "base/size.h"
+
+enum {
+    CHUNK_PANELS = 4, /* panels of `down` that one task packs */
+    CHUNK_ROWS = 64   /* rows of `up` that one task prepares */
+};
+
+static size_t round_to(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+static size_t kernel_taps(const struct cpu_conv_plan *p)
+{
+    return (size_t)p->kernel * (size_t)p->kernel;
+}
+
+/* Numbers between the rows of a panel's sums: whole panels of `down`, whole cache lines. */
+static size_t sum_stride(const struct cpu_conv_plan *p)
+{
+    return round_to(round_to((size_t)p->kc * kernel_taps(p), (size_t)p->k->nr), 16);
+}
+
+static size_t rank_pad(const struct cpu_conv_plan *p)
+{
+    return round_to((size_t)p->rank, (size_t)p->k->k_multiple);
+}
+
+static size_t up_row_bytes(const struct cpu_conv_plan *p)
+{
+    return cpu_kernels_row_bytes(p->k, (int)rank_pad(p));
+}
+
+static size_t chunk_columns(const struct cpu_conv_plan *p)
+{
+    return (size_t)CHUNK_PANELS * (size_t)p->k->nr;
+}
+
+struct cpu_conv_delta_sizes cpu_conv_delta_measure(const struct cpu_conv_plan *p)
+{
+    struct cpu_conv_delta_sizes s = {0};
+    size_t sums, packing;
+    const size_t rows = round_to((size_t)p->k->nr, (size_t)p->k->mr);
+
+    if (!p->rank)
+        return s;
+    s.failed = !size_mul(&s.up_bytes, (size_t)p->weight_rows + (size_t)p->k->mr, up_row_bytes(p)) ||
+               !size_mul(&s.down_block_bytes, sum_stride(p), rank_pad(p) * sizeof(float)) ||
+               !size_mul(&sums, sum_stride(p), rows * sizeof(float)) ||
+               !size_mul(&packing, chunk_columns(p), (size_t)p->rank * sizeof(float));
+    if (!s.failed)
+        s.thread_bytes = sums > packing ? sums : packing;
+    return s;
+}
+
+static float *thread_sums(const struct conv_delta *d, int thread)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    return (float *)(void *)(d->workspace + p->thread_at + (size_t)thread * p->thread_stride +
+                             p->thread_delta);
+}
+
+static unsigned char *packed_down(const struct conv_delta *d, int block)
+{
+    return d->workspace + d->plan->delta_down_at + (size_t)block * d->plan->delta_block_bytes;
+}
+
+static int chunks_per_block(const struct cpu_conv_plan *p)
+{
+    return (int)((sum_stride(p) + chunk_columns(p) - 1) / chunk_columns(p));
+}
+
+int cpu_conv_delta_tasks(const struct cpu_conv_plan *p)
+{
+    return p->n_blocks * chunks_per_block(p) + (p->weight_rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
+}
+
+static void convert(const struct cpu_conv_plan *p, float *to, const struct weight_view *v,
+                    size_t first, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)v->bytes + first * dtype_bytes(v->dtype);
+    p->k->to_f32(to, from, v->dtype, n);
+}
+
+/* Some columns of one block of `down`, all deltas' ranks below each other. */
+static void pack_down(const struct conv_delta *d, int block, int chunk, float *rows)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    const struct conv_block b = cpu_conv_plan_block(p, block);
+    const size_t taps = kernel_taps(p), width = (size_t)b.kc * taps, nr = (size_t)p->k->nr;
+    const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
+    const size_t begin = (size_t)chunk * chunk_columns(p);
+
+    if (begin >= width)
+        return;
+    const size_t n = width - begin < chunk_columns(p) ? width - begin : chunk_columns(p);
+    float *row = rows;
+    for (int i = 0; i < d->n; i++)
+        for (int r = 0; r < d->list[i].rank; r++, row += n)
+            convert(p, row, &d->list[i].down, (size_t)r * all + (size_t)b.whole * taps + begin, n);
+    for (size_t column = 0; column < n; column += nr) {
+        const struct cpu_pack pack = {.to = packed_down(d, block) +
+                                            (begin + column) * rank_pad(p) * sizeof(float),
+                                      .from = rows + column,
+                                      .dtype = DTYPE_F32,
+                                      .stride = n,
+                                      .n = (int)(n - column < nr ? n - column : nr),
+                                      .kc = p->rank,
+                                      .kc_pad = (int)rank_pad(p),
+                                      .taps = 1};
+        p->k->pack_columns(&pack);
+    }
+}
+
+/* Some rows of `up`, all deltas' ranks side by side, times their factors. */
+static void prepare_up(const struct conv_delta *d, int chunk, float *row)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    const int begin = chunk * CHUNK_ROWS;
+    const int end = p->weight_rows - begin < CHUNK_ROWS ? p->weight_rows : begin + CHUNK_ROWS;
+
+    for (int y = begin; y < end; y++) {
+        float *at = row;
+        for (int i = 0; i < d->n; i++) {
+            const struct weight_delta *delta = &d->list[i];
+            convert(p, at, &delta->up, (size_t)y * (size_t)delta->rank, (size_t)delta->rank);
+            for (int r = 0; r < delta->rank; r++)
+                at[r] *= delta->factor;
+            at += delta->rank;
+        }
+        const struct cpu_prepare prepare = {.to = d->workspace + p->delta_up_at +
+                                                  (size_t)y * up_row_bytes(p),
+                                            .to_stride = up_row_bytes(p),
+                                            .from = row,
+                                            .rows = 1,
+                                            .kc = p->rank,
+                                            .kc_pad = (int)rank_pad(p)};
+        p->k->prepare_rows(&prepare);
+    }
+}
+
+void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread)
+{
+    const int per_block = chunks_per_block(d->plan), down = d->plan->n_blocks * per_block;
+
+    if (task < down)
+        pack_down(d, task / per_block, task % per_block, thread_sums(d, thread));
+    else
+        prepare_up(d, task - down, thread_sums(d, thread));
+}
+
+const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
+                                 size_t *stride)
+{
+    static const ptrdiff_t no_tap = 0;
+    const struct cpu_conv_plan *p = d->plan;
+    const struct conv_block b = cpu_conv_plan_block(p, block);
+    const size_t taps = kernel_taps(p), width = (size_t)b.kc * taps;
+    const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
+    float *sums = thread_sums(d, thread);
+
+    *stride = sum_stride(p);
+    for (int i = 0; i < n; i++)
+        convert(p, sums + (size_t)i * *stride, d->weight,
+                (size_t)(row + i) * all + (size_t)b.whole * taps, width);
+    const struct cpu_gemm g = {.acc = sums,
+                               .acc_stride = *stride,
+                               .a = d->workspace + p->delta_up_at + (size_t)row * up_row_bytes(p),
+                               .a_stride = up_row_bytes(p),
+                               .tap = &no_tap,
+                               .n_taps = 1,
+                               .b = packed_down(d, block),
+                               .m = n,
+                               .n = (int)width,
+                               .kc_pad = (int)rank_pad(p),
+                               .add = true};
+    p->k->gemm(&g);
+    return sums;
+}

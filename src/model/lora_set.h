@@ -1,0 +1,43 @@
+/* The LoRAs of one request, opened and held against a model.  A LoRA never fails a request: one
+ * that is missing, broken or made for another model is left out, with a warning. */
+#ifndef MODEL_LORA_SET_H
+#define MODEL_LORA_SET_H
+
+#include "model/lora_match.h"
+
+enum { LORA_SET_MAX = 16, LORA_SET_WARNING_BYTES = 512, LORA_SET_PATH_BYTES = 4096 };
+
+struct lora_set_wish {
+    const char *name; /* of a file in the folder, without ".safetensors"; or a path */
+    bool is_path;
+    double text_scale, unet_scale; /* negative ones turn the effect around */
+};
+
+struct lora_set_entry {
+    struct lora *lora; /* owned */
+    struct lora_match match;
+    double text_scale, unet_scale;
+};
+
+/* Large: not for the stack of a small thread. */
+struct lora_set {
+    struct lora_set_entry entries[LORA_SET_MAX];
+    int n;
+    char warnings[LORA_SET_MAX][LORA_SET_WARNING_BYTES];
+    int n_warnings; /* at most one for each wish */
+};
+
+/* Opens up to LORA_SET_MAX wishes.  dir NULL: there is no folder of LoRAs.  Only info's sizes are
+ * looked at.  The caller ends *out with lora_set_clear. */
+void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n, const char *dir,
+                   const struct model_info *info);
+
+/* Accepts zeroes. */
+void lora_set_clear(struct lora_set *s);
+
+/* The file of a name in the folder.  A name is one file's: what holds a slash, a backslash or a
+ * control character, or begins with a point, is refused. */
+bool lora_set_path(char out[LORA_SET_PATH_BYTES], const char *dir, const char *name,
+                   struct error *err) MUST_CHECK;
+
+#endif
