@@ -2,231 +2,98 @@
 #include "model/pickle.h"
 
 #include "base/utf8.h"
+#include "model/pickle_machine.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { NO_VALUE = 0, TRUE_VALUE = 1, FALSE_VALUE = 2, MIN_CAP = 256 };
+enum { NO_VALUE = 0, TRUE_VALUE = 1, FALSE_VALUE = 2 };
 
-static const uint32_t unset = UINT32_MAX; /* no value has this place */
-
-/* Values that wait on the stack.  A mark is a height of the stack that nothing but the operation
- * that asks for the mark may go below. */
-struct heights {
-    uint32_t *at;
-    size_t n, cap;
-};
-
-struct machine {
-    struct pickle *p;
-    const unsigned char *bytes;
-    size_t n_bytes, at, op_at;
-    struct heights stack, marks, memo;
-    pickle_allow_fn allow;
-    bool stopped;
-    /* The argument of the operation that is being run. */
-    uint64_t number;
-    struct pickle_text text, text2;
-};
-
-static bool bad(const struct machine *m, struct error *err, const char *what)
-{
-    error_set(err, ERROR_CORRUPT, "%s, at byte %zu of the pickle", what, m->op_at);
-    return false; /* said here so that the compiler sees that results stay unused */
-}
-
-/* Growing, up to a bound each. */
-
-static bool grow(void **array, size_t *cap, size_t n, size_t size, size_t max)
-{
-    if (n < *cap)
-        return true;
-    if (n >= max)
-        return false;
-    size_t more = *cap ? *cap * 2 : MIN_CAP; /* far from wrapping: max is small */
-    if (more > max)
-        more = max;
-    void *bigger = realloc(*array, more * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *cap = more;
-    return true;
-}
-
-static bool push_height(struct heights *h, uint32_t value)
-{
-    void *at = h->at;
-    bool ok = grow(&at, &h->cap, h->n, sizeof *h->at, PICKLE_MAX_STACK);
-    h->at = at;
-    if (ok)
-        h->at[h->n++] = value;
-    return ok;
-}
-
-static bool push(struct machine *m, pickle_ref ref, struct error *err)
-{
-    return push_height(&m->stack, ref) || bad(m, err, "too much waits on the stack");
-}
-
-static bool new_value(struct machine *m, pickle_ref *out, struct pickle_value value,
-                      struct error *err)
-{
-    void *values = m->p->values;
-    bool ok = grow(&values, &m->p->values_cap, m->p->n_values, sizeof value, PICKLE_MAX_VALUES);
-    m->p->values = values;
-    if (!ok) {
-        error_set(err, ERROR_LIMIT, "has more than %d values, or no memory for them",
-                  PICKLE_MAX_VALUES);
-        return false;
-    }
-    *out = (pickle_ref)m->p->n_values;
-    m->p->values[m->p->n_values++] = value;
-    return true;
-}
-
-static bool push_new(struct machine *m, struct pickle_value value, struct error *err)
-{
-    pickle_ref ref;
-    return new_value(m, &ref, value, err) && push(m, ref, err);
-}
-
-static bool add_item(struct machine *m, pickle_ref to, pickle_ref item, struct error *err)
-{
-    void *items = m->p->items;
-    bool ok = grow(&items, &m->p->items_cap, m->p->n_items, sizeof *m->p->items, PICKLE_MAX_ITEMS);
-    m->p->items = items;
-    if (!ok)
-        return error_set(err, ERROR_LIMIT, "has more than %d items, or no memory for them",
-                         PICKLE_MAX_ITEMS);
-    uint32_t place = (uint32_t)m->p->n_items++;
-    struct pickle_value *v = &m->p->values[to];
-    m->p->items[place] = (struct pickle_item){.value = item};
-    if (v->n_items++ == 0)
-        v->object.first = place;
-    else
-        m->p->items[v->object.last].next = place;
-    v->object.last = place;
-    return true;
-}
-
-/* The stack. */
-
-static size_t floor_of(const struct machine *m)
-{
-    return m->marks.n ? m->marks.at[m->marks.n - 1] : 0;
-}
-
-static bool pop(struct machine *m, pickle_ref *out, struct error *err)
-{
-    if (m->stack.n <= floor_of(m))
-        return bad(m, err, "takes from an empty stack");
-    *out = m->stack.at[--m->stack.n];
-    return true;
-}
-
-static bool top(const struct machine *m, pickle_ref *out, struct error *err)
-{
-    if (m->stack.n <= floor_of(m))
-        return bad(m, err, "looks at an empty stack");
-    *out = m->stack.at[m->stack.n - 1];
-    return true;
-}
-
-/* The place on the stack where the values since the last mark begin; the mark is taken away. */
-static bool pop_mark(struct machine *m, size_t *first, struct error *err)
-{
-    if (m->marks.n == 0)
-        return bad(m, err, "asks for a mark that is not there");
-    *first = m->marks.at[--m->marks.n];
-    return true;
-}
-
-static struct pickle_value *value_at(const struct machine *m, pickle_ref ref)
+static struct pickle_value *value_at(const struct pickle_machine *m, pickle_ref ref)
 {
     return &m->p->values[ref];
 }
 
 /* What the operations do. */
 
-static bool op_proto(struct machine *m, struct error *err)
+static bool op_proto(struct pickle_machine *m, struct error *err)
 {
     if (m->op_at != 0 || m->number < 2 || m->number > 5)
-        return bad(m, err, "is of a protocol that is not read (2 to 5 are)");
+        return pickle_machine_bad(m, err, "is of a protocol that is not read (2 to 5 are)");
     return true;
 }
 
-static bool op_nothing(struct machine *m, struct error *err)
+static bool op_nothing(struct pickle_machine *m, struct error *err)
 {
     (void)m;
     (void)err;
     return true;
 }
 
-static bool op_stop(struct machine *m, struct error *err)
+static bool op_stop(struct pickle_machine *m, struct error *err)
 {
     if (m->marks.n || m->stack.n != 1)
-        return bad(m, err, "ends with more or less than one value");
+        return pickle_machine_bad(m, err, "ends with more or less than one value");
     m->p->root = m->stack.at[0];
     m->stopped = true;
     return true;
 }
 
-static bool op_mark(struct machine *m, struct error *err)
+static bool op_mark(struct pickle_machine *m, struct error *err)
 {
-    return push_height(&m->marks, (uint32_t)m->stack.n) || bad(m, err, "too many marks");
+    return pickle_machine_push_mark(m, err);
 }
 
-static bool op_pop(struct machine *m, struct error *err)
+static bool op_pop(struct pickle_machine *m, struct error *err)
 {
     pickle_ref ignored;
-    if (m->marks.n && m->stack.n == floor_of(m)) {
+    if (m->marks.n && m->stack.n == pickle_machine_floor_of(m)) {
         m->marks.n--; /* a mark can be taken away like a value */
         return true;
     }
-    return pop(m, &ignored, err);
+    return pickle_machine_pop(m, &ignored, err);
 }
 
-static bool op_pop_mark(struct machine *m, struct error *err)
+static bool op_pop_mark(struct pickle_machine *m, struct error *err)
 {
-    return pop_mark(m, &m->stack.n, err);
+    return pickle_machine_pop_mark(m, &m->stack.n, err);
 }
 
-static bool op_dup(struct machine *m, struct error *err)
+static bool op_dup(struct pickle_machine *m, struct error *err)
 {
     pickle_ref ref;
-    return top(m, &ref, err) && push(m, ref, err);
+    return pickle_machine_top(m, &ref, err) && pickle_machine_push(m, ref, err);
 }
 
-static bool op_none(struct machine *m, struct error *err)
+static bool op_none(struct pickle_machine *m, struct error *err)
 {
-    return push(m, NO_VALUE, err);
+    return pickle_machine_push(m, NO_VALUE, err);
 }
 
-static bool op_true(struct machine *m, struct error *err)
+static bool op_true(struct pickle_machine *m, struct error *err)
 {
-    return push(m, TRUE_VALUE, err);
+    return pickle_machine_push(m, TRUE_VALUE, err);
 }
 
-static bool op_false(struct machine *m, struct error *err)
+static bool op_false(struct pickle_machine *m, struct error *err)
 {
-    return push(m, FALSE_VALUE, err);
+    return pickle_machine_push(m, FALSE_VALUE, err);
 }
 
-static bool op_unsigned(struct machine *m, struct error *err)
+static bool op_unsigned(struct pickle_machine *m, struct error *err)
 {
-    return push_new(
+    return pickle_machine_push_new(
         m, (struct pickle_value){.kind = PICKLE_INT, .number = (int64_t)(uint32_t)m->number}, err);
 }
 
-static bool op_signed(struct machine *m, struct error *err)
+static bool op_signed(struct pickle_machine *m, struct error *err)
 {
-    return push_new(
+    return pickle_machine_push_new(
         m, (struct pickle_value){.kind = PICKLE_INT, .number = (int32_t)(uint32_t)m->number}, err);
 }
 
 /* Little-endian two's complement of any length; none means 0. */
-static bool op_long(struct machine *m, struct error *err)
+static bool op_long(struct pickle_machine *m, struct error *err)
 {
     uint32_t n = m->text.len;
     const unsigned char *p = (const unsigned char *)m->text.ptr;
@@ -234,225 +101,206 @@ static bool op_long(struct machine *m, struct error *err)
     struct pickle_value v = {.kind = PICKLE_INT};
 
     if (n > 8)
-        return push_new(m, (struct pickle_value){.kind = PICKLE_LONG, .text = m->text}, err);
+        return pickle_machine_push_new(
+            m, (struct pickle_value){.kind = PICKLE_LONG, .text = m->text}, err);
     for (uint32_t i = n; i-- > 0;)
         bits = bits << 8 | p[i];
     memcpy(&v.number, &bits, sizeof bits);
-    return push_new(m, v, err);
+    return pickle_machine_push_new(m, v, err);
 }
 
-static bool op_float(struct machine *m, struct error *err)
+static bool op_float(struct pickle_machine *m, struct error *err)
 {
     struct pickle_value v = {.kind = PICKLE_FLOAT};
     uint64_t bits = __builtin_bswap64(m->number); /* the one big-endian number of the format */
     memcpy(&v.real, &bits, sizeof bits);
-    return push_new(m, v, err);
+    return pickle_machine_push_new(m, v, err);
 }
 
-static bool op_text(struct machine *m, struct error *err)
+static bool op_text(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_TEXT, .text = m->text}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_TEXT, .text = m->text},
+                                   err);
 }
 
-static bool op_bytes(struct machine *m, struct error *err)
+static bool op_bytes(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_BYTES, .text = m->text}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_BYTES, .text = m->text},
+                                   err);
 }
 
 /* A new container of what lies on the stack from first on. */
-static bool gather(struct machine *m, enum pickle_kind kind, size_t first, struct error *err)
+static bool gather(struct pickle_machine *m, enum pickle_kind kind, size_t first, struct error *err)
 {
     pickle_ref ref;
 
-    if (!new_value(m, &ref, (struct pickle_value){.kind = kind}, err))
+    if (!pickle_machine_new_value(m, &ref, (struct pickle_value){.kind = kind}, err))
         return false;
     for (size_t i = first; i < m->stack.n; i++)
-        if (!add_item(m, ref, m->stack.at[i], err))
+        if (!pickle_machine_add_item(m, ref, m->stack.at[i], err))
             return false;
     m->stack.n = first;
-    return push(m, ref, err);
+    return pickle_machine_push(m, ref, err);
 }
 
-static bool gather_marked(struct machine *m, enum pickle_kind kind, struct error *err)
+static bool gather_marked(struct pickle_machine *m, enum pickle_kind kind, struct error *err)
 {
     size_t first;
-    if (!pop_mark(m, &first, err))
+    if (!pickle_machine_pop_mark(m, &first, err))
         return false;
     if (kind == PICKLE_DICT && (m->stack.n - first) % 2 != 0)
-        return bad(m, err, "has a key without a value");
+        return pickle_machine_bad(m, err, "has a key without a value");
     return gather(m, kind, first, err);
 }
 
-static bool op_empty_tuple(struct machine *m, struct error *err)
+static bool op_empty_tuple(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_TUPLE}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_TUPLE}, err);
 }
 
-static bool op_empty_list(struct machine *m, struct error *err)
+static bool op_empty_list(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_LIST}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_LIST}, err);
 }
 
-static bool op_empty_set(struct machine *m, struct error *err)
+static bool op_empty_set(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_SET}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_SET}, err);
 }
 
-static bool op_empty_dict(struct machine *m, struct error *err)
+static bool op_empty_dict(struct pickle_machine *m, struct error *err)
 {
-    return push_new(m, (struct pickle_value){.kind = PICKLE_DICT}, err);
+    return pickle_machine_push_new(m, (struct pickle_value){.kind = PICKLE_DICT}, err);
 }
 
-static bool op_tuple(struct machine *m, struct error *err)
+static bool op_tuple(struct pickle_machine *m, struct error *err)
 {
     return gather_marked(m, PICKLE_TUPLE, err);
 }
 
-static bool op_list(struct machine *m, struct error *err)
+static bool op_list(struct pickle_machine *m, struct error *err)
 {
     return gather_marked(m, PICKLE_LIST, err);
 }
 
-static bool op_frozenset(struct machine *m, struct error *err)
+static bool op_frozenset(struct pickle_machine *m, struct error *err)
 {
     return gather_marked(m, PICKLE_SET, err);
 }
 
-static bool op_dict(struct machine *m, struct error *err)
+static bool op_dict(struct pickle_machine *m, struct error *err)
 {
     return gather_marked(m, PICKLE_DICT, err);
 }
 
-static bool small_tuple(struct machine *m, size_t n, struct error *err)
+static bool small_tuple(struct pickle_machine *m, size_t n, struct error *err)
 {
-    if (m->stack.n - floor_of(m) < n)
-        return bad(m, err, "takes from an empty stack");
+    if (m->stack.n - pickle_machine_floor_of(m) < n)
+        return pickle_machine_bad(m, err, "takes from an empty stack");
     return gather(m, PICKLE_TUPLE, m->stack.n - n, err);
 }
 
-static bool op_tuple1(struct machine *m, struct error *err)
+static bool op_tuple1(struct pickle_machine *m, struct error *err)
 {
     return small_tuple(m, 1, err);
 }
 
-static bool op_tuple2(struct machine *m, struct error *err)
+static bool op_tuple2(struct pickle_machine *m, struct error *err)
 {
     return small_tuple(m, 2, err);
 }
 
-static bool op_tuple3(struct machine *m, struct error *err)
+static bool op_tuple3(struct pickle_machine *m, struct error *err)
 {
     return small_tuple(m, 3, err);
 }
 
 /* Adds what lies on the stack from first on to the value under it. */
-static bool extend(struct machine *m, size_t first, bool pairs, struct error *err)
+static bool extend(struct pickle_machine *m, size_t first, bool pairs, struct error *err)
 {
     pickle_ref to;
     size_t end = m->stack.n;
 
     if (pairs && (end - first) % 2 != 0)
-        return bad(m, err, "has a key without a value");
+        return pickle_machine_bad(m, err, "has a key without a value");
     m->stack.n = first;
-    if (!top(m, &to, err))
+    if (!pickle_machine_top(m, &to, err))
         return false;
     enum pickle_kind kind = value_at(m, to)->kind;
     if (kind != PICKLE_CALL && kind != (pairs ? PICKLE_DICT : PICKLE_LIST) &&
         (pairs || kind != PICKLE_SET))
-        return bad(m, err, "puts items into what has none");
+        return pickle_machine_bad(m, err, "puts items into what has none");
     if (kind == PICKLE_CALL && !pairs)
         return true; /* an object that is like a list: nothing among weights is */
     for (size_t i = first; i < end; i++)
-        if (!add_item(m, to, m->stack.at[i], err))
+        if (!pickle_machine_add_item(m, to, m->stack.at[i], err))
             return false;
     return true;
 }
 
-static bool extend_last(struct machine *m, size_t n, bool pairs, struct error *err)
+static bool extend_last(struct pickle_machine *m, size_t n, bool pairs, struct error *err)
 {
-    if (m->stack.n - floor_of(m) < n)
-        return bad(m, err, "takes from an empty stack");
+    if (m->stack.n - pickle_machine_floor_of(m) < n)
+        return pickle_machine_bad(m, err, "takes from an empty stack");
     return extend(m, m->stack.n - n, pairs, err);
 }
 
-static bool extend_marked(struct machine *m, bool pairs, struct error *err)
+static bool extend_marked(struct pickle_machine *m, bool pairs, struct error *err)
 {
     size_t first;
-    return pop_mark(m, &first, err) && extend(m, first, pairs, err);
+    return pickle_machine_pop_mark(m, &first, err) && extend(m, first, pairs, err);
 }
 
-static bool op_append(struct machine *m, struct error *err)
+static bool op_append(struct pickle_machine *m, struct error *err)
 {
     return extend_last(m, 1, false, err);
 }
 
-static bool op_appends(struct machine *m, struct error *err)
+static bool op_appends(struct pickle_machine *m, struct error *err)
 {
     return extend_marked(m, false, err);
 }
 
-static bool op_setitem(struct machine *m, struct error *err)
+static bool op_setitem(struct pickle_machine *m, struct error *err)
 {
     return extend_last(m, 2, true, err);
 }
 
-static bool op_setitems(struct machine *m, struct error *err)
+static bool op_setitems(struct pickle_machine *m, struct error *err)
 {
     return extend_marked(m, true, err);
 }
 
 /* The memo. */
 
-static bool remember(struct machine *m, uint64_t place, struct error *err)
+static bool op_put(struct pickle_machine *m, struct error *err)
 {
-    pickle_ref ref;
-    struct heights *memo = &m->memo;
-
-    if (!top(m, &ref, err))
-        return false;
-    if (place >= PICKLE_MAX_MEMO)
-        return bad(m, err, "remembers too much");
-    while (memo->n <= place) {
-        void *at = memo->at;
-        bool ok = grow(&at, &memo->cap, memo->n, sizeof *memo->at, PICKLE_MAX_MEMO);
-        memo->at = at;
-        if (!ok)
-            return error_set(err, ERROR_MEMORY, "no memory for a pickle");
-        memo->at[memo->n++] = unset;
-    }
-    memo->at[place] = ref;
-    return true;
-}
-
-static bool op_put(struct machine *m, struct error *err)
-{
-    return remember(m, m->number, err);
+    return pickle_machine_remember(m, m->number, err);
 }
 
 /* Protocol 4 counts for itself. */
-static bool op_memoize(struct machine *m, struct error *err)
+static bool op_memoize(struct pickle_machine *m, struct error *err)
 {
-    return remember(m, m->memo.n, err);
+    return pickle_machine_remember(m, m->memo.n, err);
 }
 
-static bool op_get(struct machine *m, struct error *err)
+static bool op_get(struct pickle_machine *m, struct error *err)
 {
-    if (m->number >= m->memo.n || m->memo.at[m->number] == unset)
-        return bad(m, err, "recalls what it never remembered");
-    return push(m, m->memo.at[m->number], err);
+    pickle_ref ref;
+    return pickle_machine_recall(m, m->number, &ref, err) && pickle_machine_push(m, ref, err);
 }
 
 /* Names and calls. */
 
-static bool push_name(struct machine *m, struct pickle_text module, struct pickle_text name,
+static bool push_name(struct pickle_machine *m, struct pickle_text module, struct pickle_text name,
                       struct error *err)
 {
     struct pickle_value v = {.kind = PICKLE_NAME};
 
     if (module.len > PICKLE_MAX_NAME_BYTES || name.len > PICKLE_MAX_NAME_BYTES)
-        return bad(m, err, "has too long a name");
+        return pickle_machine_bad(m, err, "has too long a name");
     if (!utf8_is_text(module.ptr, module.len) || !utf8_is_text(name.ptr, name.len))
-        return bad(m, err, "has a name that is no text");
+        return pickle_machine_bad(m, err, "has a name that is no text");
     if (!m->allow(module, name))
         return error_set(err, ERROR_CORRUPT,
                          "wants to call %.*s.%.*s (byte %zu of the pickle): refused, nothing of it "
@@ -461,65 +309,67 @@ static bool push_name(struct machine *m, struct pickle_text module, struct pickl
     v.name.module = module;
     v.name.name = name.ptr;
     v.name.name_len = name.len;
-    return push_new(m, v, err);
+    return pickle_machine_push_new(m, v, err);
 }
 
-static bool op_global(struct machine *m, struct error *err)
+static bool op_global(struct pickle_machine *m, struct error *err)
 {
     return push_name(m, m->text, m->text2, err);
 }
 
-static bool op_stack_global(struct machine *m, struct error *err)
+static bool op_stack_global(struct pickle_machine *m, struct error *err)
 {
     pickle_ref module, name;
 
-    if (!pop(m, &name, err) || !pop(m, &module, err))
+    if (!pickle_machine_pop(m, &name, err) || !pickle_machine_pop(m, &module, err))
         return false;
     if (value_at(m, module)->kind != PICKLE_TEXT || value_at(m, name)->kind != PICKLE_TEXT)
-        return bad(m, err, "has a name that is no text");
+        return pickle_machine_bad(m, err, "has a name that is no text");
     return push_name(m, value_at(m, module)->text, value_at(m, name)->text, err);
 }
 
-static bool push_call(struct machine *m, pickle_ref callee, pickle_ref args, struct error *err)
+static bool push_call(struct pickle_machine *m, pickle_ref callee, pickle_ref args,
+                      struct error *err)
 {
     struct pickle_value v = {.kind = PICKLE_CALL};
 
     if (value_at(m, callee)->kind != PICKLE_NAME || value_at(m, args)->kind != PICKLE_TUPLE)
-        return bad(m, err, "calls what is no name");
+        return pickle_machine_bad(m, err, "calls what is no name");
     v.object.callee = callee;
     v.object.args = args;
-    return push_new(m, v, err);
+    return pickle_machine_push_new(m, v, err);
 }
 
-static bool op_call(struct machine *m, struct error *err)
+static bool op_call(struct pickle_machine *m, struct error *err)
 {
     pickle_ref callee, args;
-    return pop(m, &args, err) && pop(m, &callee, err) && push_call(m, callee, args, err);
+    return pickle_machine_pop(m, &args, err) && pickle_machine_pop(m, &callee, err) &&
+           push_call(m, callee, args, err);
 }
 
 /* The named arguments are dropped: nothing among weights has any. */
-static bool op_newobj_ex(struct machine *m, struct error *err)
+static bool op_newobj_ex(struct pickle_machine *m, struct error *err)
 {
     pickle_ref named;
-    return pop(m, &named, err) && op_call(m, err);
+    return pickle_machine_pop(m, &named, err) && op_call(m, err);
 }
 
-static bool op_build(struct machine *m, struct error *err)
+static bool op_build(struct pickle_machine *m, struct error *err)
 {
     pickle_ref state, object;
 
-    if (!pop(m, &state, err) || !top(m, &object, err))
+    if (!pickle_machine_pop(m, &state, err) || !pickle_machine_top(m, &object, err))
         return false;
     if (value_at(m, object)->kind != PICKLE_CALL)
-        return bad(m, err, "gives a state to what is no object");
+        return pickle_machine_bad(m, err, "gives a state to what is no object");
     value_at(m, object)->object.state = state;
     return true;
 }
 
-static bool op_persid(struct machine *m, struct error *err)
+static bool op_persid(struct pickle_machine *m, struct error *err)
 {
     struct pickle_value v = {.kind = PICKLE_REFERENCE};
-    return pop(m, &v.object.args, err) && push_new(m, v, err);
+    return pickle_machine_pop(m, &v.object.args, err) && pickle_machine_push_new(m, v, err);
 }
 
 /* The table of operations. */
@@ -540,7 +390,7 @@ struct operation {
     unsigned char code;
     enum argument argument;
     const char *name; /* as pickletools calls it */
-    bool (*run)(struct machine *, struct error *);
+    bool (*run)(struct pickle_machine *, struct error *);
 };
 
 static const struct operation operations[] = {
@@ -615,12 +465,12 @@ static const struct operation operations[] = {
     {0x98, ARG_NONE, "READONLY_BUFFER", NULL},
 };
 
-static bool cut_short(const struct machine *m, struct error *err)
+static bool cut_short(const struct pickle_machine *m, struct error *err)
 {
     return error_set(err, ERROR_CORRUPT, "the pickle is cut short, at byte %zu", m->op_at);
 }
 
-static bool take_number(struct machine *m, size_t n, struct error *err)
+static bool take_number(struct pickle_machine *m, size_t n, struct error *err)
 {
     if (m->n_bytes - m->at < n)
         return cut_short(m, err);
@@ -631,7 +481,7 @@ static bool take_number(struct machine *m, size_t n, struct error *err)
     return true;
 }
 
-static bool take_text(struct machine *m, size_t length_bytes, struct error *err)
+static bool take_text(struct pickle_machine *m, size_t length_bytes, struct error *err)
 {
     if (!take_number(m, length_bytes, err))
         return false;
@@ -643,7 +493,7 @@ static bool take_text(struct machine *m, size_t length_bytes, struct error *err)
     return true;
 }
 
-static bool take_line(struct machine *m, struct pickle_text *line, struct error *err)
+static bool take_line(struct pickle_machine *m, struct pickle_text *line, struct error *err)
 {
     const unsigned char *from = m->bytes + m->at;
     const unsigned char *end = m->n_bytes > m->at ? memchr(from, '\n', m->n_bytes - m->at) : NULL;
@@ -654,7 +504,7 @@ static bool take_line(struct machine *m, struct pickle_text *line, struct error 
     return true;
 }
 
-static bool take_argument(struct machine *m, enum argument argument, struct error *err)
+static bool take_argument(struct pickle_machine *m, enum argument argument, struct error *err)
 {
     switch (argument) {
     case ARG_U1:
@@ -678,7 +528,7 @@ static bool take_argument(struct machine *m, enum argument argument, struct erro
     }
 }
 
-static bool run(struct machine *m, struct error *err)
+static bool run(struct pickle_machine *m, struct error *err)
 {
     const struct pickle_value first[] = {{.kind = PICKLE_NONE},
                                          {.kind = PICKLE_BOOL, .number = 1},
@@ -689,7 +539,7 @@ static bool run(struct machine *m, struct error *err)
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
         by_code[operations[i].code] = &operations[i];
     for (size_t i = 0; i < sizeof first / sizeof first[0]; i++)
-        if (!new_value(m, &ignored, first[i], err))
+        if (!pickle_machine_new_value(m, &ignored, first[i], err))
             return false;
     if (m->n_bytes < 2 || m->bytes[0] != 0x80)
         return error_set(err, ERROR_CORRUPT, "is no pickle of protocol 2 or later");
@@ -715,14 +565,12 @@ bool pickle_read(struct pickle *out, const unsigned char *bytes, size_t n_bytes,
                  pickle_allow_fn allow, struct error *err)
 {
     *out = (struct pickle){0};
-    struct machine m = {.p = out,
-                        .bytes = bytes,
-                        .n_bytes = n_bytes < PICKLE_MAX_BYTES ? n_bytes : PICKLE_MAX_BYTES,
-                        .allow = allow};
+    struct pickle_machine m = {.p = out,
+                               .bytes = bytes,
+                               .n_bytes = n_bytes < PICKLE_MAX_BYTES ? n_bytes : PICKLE_MAX_BYTES,
+                               .allow = allow};
     bool ok = run(&m, err);
-    free(m.stack.at);
-    free(m.marks.at);
-    free(m.memo.at);
+    pickle_machine_clear(&m);
     if (!ok)
         pickle_clear(out);
     return ok;
