@@ -114,18 +114,20 @@ static bool open_vae(struct run *run, struct error *err)
                             err);
 }
 
-/* A text encoder sees 75 tokens; what it does not see is told. */
-static bool tell_cut(const struct run *run, const char *flag, const char *text, struct error *err)
+/* Reads the prompts: what they take goes into the plan, and what is not seen of them is told. */
+static bool read_prompts(struct run *run, struct error *err)
 {
-    int32_t ids[TOKENIZER_LENGTH];
-    size_t n = 0;
+    static const char *const flags[2] = {"--prompt", "--negative-prompt"};
+    struct gen_request *r = &run->asked;
+    size_t n[2];
 
-    if (!tokenizer_encode_padded(pipeline_tokenizer(run->pipeline), ids, &n, text, strlen(text),
-                                 err))
-        return error_prefix(err, "%s", flag);
-    if (n > TOKENIZER_LENGTH - 2)
-        fprintf(run->to, "%s has %zu tokens; the model sees the first %d\n", flag, n,
-                TOKENIZER_LENGTH - 2);
+    if (!pipeline_set_embeddings(run->pipeline, run->options->settings.embeddings_dir, err) ||
+        !pipeline_read_prompts(r, run->pipeline, n, err))
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (n[i] > TOKENIZER_LENGTH - 2 && r->prompt_syntax == GEN_SYNTAX_OFF)
+            fprintf(run->to, "%s has %zu tokens; the model sees the first %d\n", flags[i], n[i],
+                    TOKENIZER_LENGTH - 2);
     return true;
 }
 
@@ -299,9 +301,8 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
               load_input(&run, err) && open_model(&run, err) && open_vae(&run, err) &&
-              open_refiner(&run, err) && ask(&run, err) && plan(&run, err) &&
-              tell_cut(&run, "--prompt", o->prompt, err) &&
-              tell_cut(&run, "--negative-prompt", o->negative_prompt, err);
+              open_refiner(&run, err) && ask(&run, err) && read_prompts(&run, err) &&
+              plan(&run, err);
     if (ok && run.sized.plan.phase[PLAN_REFINE].used)
         run.output.refiner = model_view(pipeline_models(run.pipeline).refiner)->name;
     if (ok) {

@@ -8,6 +8,7 @@
 #include "engine/cpu/cpu_backend.h"
 #include "image/image_format.h"
 #include "model/model_vae.h"
+#include "pipeline/pipeline.h"
 #include "plan/plan_policy.h"
 
 #include <string.h>
@@ -71,6 +72,27 @@ static bool open_refiner(struct run *run, struct error *err)
            (cli_model_find(&run->found_refiner, o->refiner, o->settings.models_dir, err) &&
             model_open(&run->refiner, run->found_refiner.path, err)) ||
            error_prefix(err, "--refiner");
+}
+
+/* What the prompts take, where there is a tokenizer to tell; else as much as short ones. */
+static bool read_prompts(struct run *run, struct error *err)
+{
+    const struct cli_options *o = run->options;
+    struct pipeline *p = NULL;
+    struct error no_tokenizer = {0};
+    const char *tokenizer = NULL;
+    char room[CLI_MODEL_PATH_BYTES];
+
+    if ((!*o->prompt && !*o->negative_prompt) ||
+        !cli_model_find_tokenizer(&tokenizer, room, &run->found, &o->settings, &o->origins,
+                                  &no_tokenizer) ||
+        !pipeline_open(&p, run->found.path, tokenizer, run->backend, &no_tokenizer))
+        return true;
+    bool ok = pipeline_set_embeddings(p, o->settings.embeddings_dir, err) &&
+              (!run->refiner || pipeline_set_refiner(p, run->found_refiner.path, err)) &&
+              pipeline_read_prompts(&run->asked, p, NULL, err);
+    pipeline_close(p);
+    return ok;
 }
 
 static bool make_plan(struct run *run, struct error *err)
@@ -177,7 +199,7 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
               cpu_backend_open(&run.backend, (int)s->threads, s->isa, err) &&
               cli_request_make(&run.asked, o, &run.found, model_view(run.model), run.input_width,
                                run.input_height, err) &&
-              make_plan(&run, err);
+              read_prompts(&run, err) && make_plan(&run, err);
     if (ok && o->json) {
         const struct cli_plan_report report = {.model = model_view(run.model),
                                                .policy = &run.policy,

@@ -3,6 +3,7 @@
 #include "image/image_text.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ bool cli_request_make(struct gen_request *out, const struct cli_options *o,
     r->mode = input_width > 0 ? GEN_IMG2IMG : GEN_TXT2IMG;
     r->prompt = o->prompt;
     r->negative_prompt = o->negative_prompt;
+    r->prompt_syntax =
+        strcmp(o->settings.prompt_syntax, "off") == 0 ? GEN_SYNTAX_OFF : GEN_SYNTAX_WEBUI;
     r->width = side_of(o->width, input_width, native);
     r->height = side_of(o->height, input_height, native);
     r->batch_size = (int)o->batch_size;

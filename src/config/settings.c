@@ -28,6 +28,11 @@ const struct settings_row settings_rows[] = {
      "empty: the model's"},
     {FIELD(vae_dir), SETTINGS_TEXT, 0, 0, "vae", "VAE_DIR", NULL,
      "folder of VAEs that may be called by their name"},
+    {FIELD(embeddings_dir), SETTINGS_TEXT, 0, 0, "embeddings", "EMBEDDINGS_DIR", NULL,
+     "folder of textual inversions: a file's name in a prompt stands for its vectors"},
+    {FIELD(prompt_syntax), SETTINGS_TEXT, 0, 0, "webui", NULL, "webui off",
+     "webui: (word:1.2), [a:b:0.5], BREAK and the like mean something in prompts; off: they are "
+     "text"},
     {FIELD(isa), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto portable avx2 avx512 amx neon",
      "instruction set of the CPU kernels; auto takes the best there is"},
     {FIELD(threads), SETTINGS_INT, 0, 256, "0", NULL, NULL,

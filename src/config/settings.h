@@ -36,6 +36,8 @@ struct settings {
     char tokenizer_dir[SETTINGS_TEXT_BYTES];
     char vae[SETTINGS_TEXT_BYTES];
     char vae_dir[SETTINGS_TEXT_BYTES];
+    char embeddings_dir[SETTINGS_TEXT_BYTES];
+    char prompt_syntax[SETTINGS_TEXT_BYTES];
     char isa[32];
     int64_t threads;
     int64_t max_side;

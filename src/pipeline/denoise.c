@@ -21,11 +21,13 @@ struct denoiser {
     struct turn *turn;      /* who answers; NULL before the first question */
     double hand_over_sigma; /* here and below the refiner answers; negative: never */
     double turn_started;
-    struct rng *rngs; /* one per picture */
-    float *in;        /* the network's, the latents of a call */
-    float *out;       /* its answers, all rounds */
-    float *embedding; /* one row a latent of a call */
-    size_t each;      /* numbers of one latent */
+    struct rng *rngs;         /* one per picture */
+    float *in;                /* the network's, the latents of a call */
+    float *out;               /* its answers, all rounds */
+    float *embedding;         /* one row a latent of a call */
+    size_t each;              /* numbers of one latent */
+    const int *texts;         /* those the network has; NULL: none yet */
+    int n_steps, evaluations; /* to make, and asked for so far */
 };
 
 static void write_timestep(struct denoiser *d, float timestep)
@@ -48,21 +50,59 @@ static double clean(enum model_prediction prediction, double x, double answer, d
     return x / (sigma * sigma + 1) - answer * sigma / sqrt(sigma * sigma + 1);
 }
 
-static size_t count_of(const struct network *net, int tensor)
+/* The step, from 0 on, that the question at hand belongs to. */
+static int step_of(const struct denoiser *d)
 {
-    return (size_t)graph_shape_count(graph_tensor_view(net->graph, tensor)->shape);
+    const struct sampler *sampler = d->stage->request->sampler;
+    const int n = d->n_steps, expected = sampler_evaluations(sampler, n);
+    const int step = sampler->typical_evaluations
+                         ? (int)(sampler_progress(sampler, d->evaluations, expected) * (double)n)
+                         : d->evaluations * n / expected;
+    return step < n ? step : n - 1;
 }
 
-/* What the network is told besides the latent, for one round. */
-static void write_cond(const struct denoiser *d, size_t round)
+/* One part of what the network is told, of a call that begins with a part of the answer.  Copies
+ * are needed where texts do not follow each other as the call wants them. */
+static void write_texts(const struct denoiser *d, int tensor, const float *from, float *copies,
+                        size_t each, const int *texts)
 {
+    const int pictures = d->stage->plan->batch, batch = d->turn->expert->denoise->batch;
     struct network *net = d->turn->expert->unet;
 
-    exec_write(net->exec, net->unet.context,
-               d->turn->cond->rows + round * count_of(net, net->unet.context), BACKEND_ROWS);
+    if (!copies) {
+        exec_write(net->exec, tensor, from + (size_t)texts[0] * each, BACKEND_ROWS);
+        return;
+    }
+    for (int i = 0; i < batch; i++)
+        memcpy(copies + (size_t)i * each, from + (size_t)texts[i / pictures] * each,
+               each * sizeof *copies);
+    exec_write(net->exec, tensor, copies, BACKEND_ROWS);
+}
+
+/* What the network is told besides the latent, for one round of a step. */
+static void write_cond(const struct denoiser *d, int round, int step)
+{
+    const struct text_cond *c = d->turn->cond;
+    const struct network *net = d->turn->expert->unet;
+    const int *texts = c->set.texts + step * c->set.n_parts + round;
+    float *copies = c->call;
+
+    write_texts(d, net->unet.context, c->rows, copies, c->each, texts);
+    if (copies)
+        copies += (size_t)d->turn->expert->denoise->batch * c->each;
     if (net->unet.added)
-        exec_write(net->exec, net->unet.added,
-                   d->turn->cond->added + round * count_of(net, net->unet.added), BACKEND_ROWS);
+        write_texts(d, net->unet.added, c->added, copies, c->each_added, texts);
+}
+
+/* A network that answers in one call keeps its texts until others are due. */
+static void update_cond(struct denoiser *d, int step)
+{
+    const struct prompt_set *set = &d->turn->cond->set;
+    const int *now = set->texts + step * set->n_parts;
+
+    if (!d->texts || memcmp(d->texts, now, (size_t)set->n_parts * sizeof *now) != 0)
+        write_cond(d, 0, step);
+    d->texts = now;
 }
 
 /* One call of the network.  Where their number is only an estimate (error control; a step that two
@@ -81,15 +121,18 @@ static bool call_network(struct denoiser *d, struct error *err)
     return stages_call(s, turn->expert->unet, turn->expert->denoise_phase, call, calls, err);
 }
 
-/* Asks the network once or, with guidance in turn, once without the prompt and once with it. */
+/* Asks the network once or, with guidance in turn, once for each part of the answer. */
 static bool ask(struct denoiser *d, struct error *err)
 {
     const struct plan_stage *phase = d->turn->expert->denoise;
     struct network *net = d->turn->expert->unet;
+    const int step = step_of(d);
 
     for (int round = 0; round < phase->rounds; round++) {
         if (phase->rounds > 1)
-            write_cond(d, (size_t)round);
+            write_cond(d, round, step);
+        else
+            update_cond(d, step);
         if (!call_network(d, err))
             return false;
         exec_read(net->exec, net->out, d->out + (size_t)(round * phase->batch) * d->each,
@@ -131,7 +174,7 @@ static bool take_turn(struct denoiser *d, double sigma, struct error *err)
     if (!stages_begin(d->stage, turn->expert->unet, err))
         return false;
     d->turn = turn;
-    write_cond(d, 0);
+    d->texts = NULL;
     return true;
 }
 
@@ -160,7 +203,7 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     const struct plan_stage *phase = d->turn->expert->denoise;
     struct network *net = d->turn->expert->unet;
     enum model_prediction prediction = model_view(d->turn->expert->model)->schedule.prediction;
-    bool guided = phase->batch * phase->rounds > plan->batch;
+    const struct prompt_set *set = &d->turn->cond->set;
 
     for (size_t i = 0; i < n; i++)
         d->in[i] = (float)(x[i] * scale);
@@ -172,11 +215,13 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     if (!ask(d, err))
         return false;
 
+    d->evaluations++;
     for (size_t i = 0; i < n; i++) {
-        double v = clean(prediction, x[i], d->out[i], sigma);
-        if (guided)
-            v += guidance * (clean(prediction, x[i], d->out[n + i], sigma) - v);
-        denoised[i] = (float)v;
+        double v = clean(prediction, x[i], d->out[i], sigma), away = 0;
+        for (int k = 1; k < set->n_parts; k++)
+            away +=
+                set->weights[k] * (clean(prediction, x[i], d->out[(size_t)k * n + i], sigma) - v);
+        denoised[i] = (float)(v + guidance * away);
     }
     show(d, denoised);
     return true;
@@ -331,7 +376,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
     if (ok) {
         int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
         int n_steps = r->steps - skip;
-        s->result->steps = n_steps;
+        s->result->steps = d.n_steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, n_steps > 0 ? sigmas[skip] : 0, err) &&
              (n_steps == 0 || sample(&d, x, sigmas + skip, n_steps, err));

@@ -17,6 +17,7 @@ struct pipeline {
     struct tokenizer *tokenizer[2]; /* one may be NULL */
     bool tokenizer_is_named;        /* it serves the refiner too */
     struct tokenizer *refiner_tokenizer[2];
+    char *embeddings_dir;
     struct backend *backend;
     void *arena;
     size_t arena_bytes;
@@ -99,6 +100,7 @@ void pipeline_close(struct pipeline *p)
     if (p->arena)
         p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
     close_refiner(p);
+    free(p->embeddings_dir);
     tokenizer_close(p->tokenizer[0]);
     tokenizer_close(p->tokenizer[1]);
     model_close(p->model);
@@ -122,6 +124,40 @@ bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct err
     return false;
 }
 
+bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *err)
+{
+    char *copy = dir ? strdup(dir) : NULL;
+
+    if (dir && !copy)
+        return error_set(err, ERROR_MEMORY, "no memory for a path");
+    free(p->embeddings_dir);
+    p->embeddings_dir = copy;
+    return true;
+}
+
+/* Prompts are read before there is a plan: the experts have no networks yet. */
+bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_tokens[2],
+                           struct error *err)
+{
+    struct gen_plan none = {0};
+    const struct expert base = stages_base(p->model, p->tokenizer, &none);
+    const struct model *const models[] = {p->model, p->refiner};
+
+    for (int i = 0; i < 2 && models[i]; i++) {
+        const struct expert e =
+            i ? stages_refiner(&base, p->refiner, p->refiner_tokenizer, &none) : base;
+        const struct prompt_source from = stages_prompts(&e, p->embeddings_dir);
+        struct prompt_set set;
+        if (!prompt_set_read(&set, &from, r, NULL, err))
+            return false;
+        r->text[i] = prompt_set_need(&set);
+        if (i == 0 && n_tokens)
+            memcpy(n_tokens, set.n_tokens, sizeof set.n_tokens);
+        prompt_set_clear(&set);
+    }
+    return true;
+}
+
 const struct model *pipeline_model(const struct pipeline *p)
 {
     return p->model;
@@ -141,7 +177,10 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
     struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
     within.base_bytes = now.resident_bytes;
     const struct plan_models models = pipeline_models(p);
-    return gen_plan_make(out, r, &models, p->backend, &within, NULL, err);
+    struct gen_request read = *r;
+    if (!pipeline_read_prompts(&read, p, NULL, err))
+        return false;
+    return gen_plan_make(out, &read, &models, p->backend, &within, NULL, err);
 }
 
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
@@ -216,6 +255,7 @@ bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_r
     struct stage s = {.base = stages_base(p->model, p->tokenizer, plan),
                       .backend = p->backend,
                       .request = r,
+                      .embeddings_dir = p->embeddings_dir,
                       .plan = plan,
                       .watch = watch,
                       .result = &result};

@@ -58,6 +58,16 @@ bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err) M
  * own unless pipeline_open was given one; without either, the base's serves. */
 bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct error *err) MUST_CHECK;
 
+/* The folder of textual inversions: the name of a file in a prompt stands for its vectors.  NULL:
+ * none.  One that is missing is an empty one. */
+bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *err) MUST_CHECK;
+
+/* Reads the request's prompts for the models at hand and fills in r->text, which a plan goes by.
+ * n_tokens, which may be NULL, are those of the longest text of the prompt and of the negative
+ * prompt.  pipeline_plan does it by itself. */
+bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_tokens[2],
+                           struct error *err) MUST_CHECK;
+
 const struct model *pipeline_model(const struct pipeline *p);
 struct plan_models pipeline_models(const struct pipeline *p);
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);

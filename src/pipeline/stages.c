@@ -60,6 +60,18 @@ struct expert stages_refiner(const struct expert *base, const struct model *m,
     return e;
 }
 
+struct prompt_source stages_prompts(const struct expert *e, const char *embeddings_dir)
+{
+    struct prompt_source from = {.info = model_view(e->model), .embeddings_dir = embeddings_dir};
+
+    for (int i = 0; i < 2; i++)
+        if (from.info->has_part[MODEL_TEXT_ENCODER + i] &&
+            (i == 0 || from.info->family != MODEL_SD1))
+            from.tokenizer[i] = e->tokenizer[i] ? e->tokenizer[i] : e->tokenizer[1 - i];
+    from.pads_with_zero = !e->tokenizer[1];
+    return from;
+}
+
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 {
     return_freed();

@@ -3,6 +3,7 @@
 #define PIPELINE_STAGES_H
 
 #include "pipeline/pipeline.h"
+#include "pipeline/prompt_set.h"
 
 /* A denoiser with the encoders it was trained with. */
 struct expert {
@@ -22,16 +23,22 @@ struct stage {
     struct backend *backend;
     void *arena; /* at least plan->arena_bytes */
     const struct gen_request *request;
+    const char *embeddings_dir; /* of textual inversions; NULL: none */
     struct gen_plan *plan;
     const struct watch *watch;
     struct gen_result *result;
 };
 
-/* What a UNet is told about the request, [rounds][batch] of its phase: without the prompt first
- * when guided.  Cleared with text_cond_clear. */
+/* What a UNet is told about the request: each different text once, the negative prompt's first.
+ * Cleared with text_cond_clear. */
 struct text_cond {
-    float *rows;  /* owned; tokens x width of each */
-    float *added; /* owned; pooled text and sizes of each; NULL where the UNet takes none */
+    struct prompt_set set; /* which text is whose, step by step */
+    size_t each;           /* numbers of a text's rows */
+    size_t each_added;     /* 0 where the UNet takes none */
+    float *rows;           /* owned; [n_texts][each], tokens x width */
+    float *added;          /* owned; [n_texts][each_added], pooled text and sizes; or NULL */
+    float *call; /* owned; the rows of a call's latents, then what is added; NULL where the texts
+                    lie in the order of the calls */
 };
 
 /* Pictures one after another, each latent_channels planes of latent_h x latent_w, in the network's
@@ -64,6 +71,10 @@ struct expert stages_base(const struct model *m, struct tokenizer *const tokeniz
 struct expert stages_refiner(const struct expert *base, const struct model *m,
                              struct tokenizer *const tokenizer[2], struct gen_plan *plan);
 
+/* What its prompts are read with. */
+struct prompt_source stages_prompts(const struct expert *e, const char *embeddings_dir);
+
+/* Reads the prompts and encodes them; the base's warnings are added to the result's. */
 bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
                  struct error *err) MUST_CHECK;
 void text_cond_clear(struct text_cond *c);

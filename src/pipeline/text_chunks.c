@@ -20,38 +20,15 @@ size_t text_chunks_pooled_width(const struct model_info *info)
     return info->unet.addition_input_dim ? (size_t)info->clip[1].projection_dim : 0;
 }
 
-/* Where only one vocabulary is known, the second encoder's padding is OpenCLIP's 0. */
-static void pad_with_zero(int32_t ids[TOKENIZER_LENGTH], int32_t eos)
-{
-    int at = 0;
-    while (at < TOKENIZER_LENGTH && ids[at] != eos)
-        at++;
-    for (at++; at < TOKENIZER_LENGTH; at++)
-        ids[at] = 0;
-}
-
-bool text_chunks_from_text(struct text_chunk *out, const struct expert *e, const char *text,
-                           struct error *err)
-{
-    for (int i = 0; i < 2; i++) {
-        const struct tokenizer *t = e->tokenizer[i] ? e->tokenizer[i] : e->tokenizer[1 - i];
-        if (!e->text[i])
-            continue;
-        if (!tokenizer_encode_padded(t, out->ids[i], NULL, text, strlen(text), err))
-            return false;
-        if (i == 1 && !e->tokenizer[1])
-            pad_with_zero(out->ids[1], tokenizer_eos(t));
-    }
-    return true;
-}
-
-static bool write_ids(float *to, const int32_t *ids, const struct clip_config *c, struct error *err)
+/* Ids behind the vocabulary are vectors of textual inversions, as many as there are. */
+static bool write_ids(float *to, const int32_t *ids, const struct clip_config *c, int n_vectors,
+                      struct error *err)
 {
     if (c->max_positions != TOKENIZER_LENGTH)
         return error_set(err, ERROR_CORRUPT, "the text encoder takes %d tokens, CLIP's takes %d",
                          c->max_positions, TOKENIZER_LENGTH);
     for (int i = 0; i < TOKENIZER_LENGTH; i++) {
-        if (ids[i] < 0 || ids[i] >= c->vocab_size)
+        if (ids[i] < 0 || ids[i] >= c->vocab_size + n_vectors)
             return error_set(err, ERROR_CORRUPT,
                              "the tokenizer has token %d, the text encoder only %d tokens; they "
                              "do not belong together",
@@ -65,6 +42,7 @@ static bool write_ids(float *to, const int32_t *ids, const struct clip_config *c
 struct encoder {
     const struct stage *stage;
     const struct expert *expert;
+    const struct prompt_set *set;
     int which;    /* 0 or 1 */
     size_t width; /* its own */
     int lot;      /* chunks of one run */
@@ -73,8 +51,9 @@ struct encoder {
     float *eos;   /* [n][width], the last states at the end of the text; second encoder */
 };
 
-static size_t end_of_text(const struct encoder *c, const int32_t *ids)
+static size_t end_of_text(const struct encoder *c, int chunk)
 {
+    const int32_t *ids = c->set->chunks[chunk].of[c->which].ids;
     const struct tokenizer *t = c->expert->tokenizer[1];
     const int32_t eos = tokenizer_eos(t ? t : c->expert->tokenizer[0]);
     size_t at = 0;
@@ -86,12 +65,15 @@ static size_t end_of_text(const struct encoder *c, const int32_t *ids)
 
 /* Copies a lot's states to their places. */
 static void keep(const struct encoder *c, struct network *net, float *rows, size_t row_width,
-                 const struct text_chunk *chunks, int first, int n)
+                 int first, int n)
 {
     const size_t bytes = c->width * sizeof *rows;
     const size_t each = TOKENIZER_LENGTH * c->width;
 
     exec_read(net->exec, net->out, c->out, BACKEND_ROWS);
+    for (int i = 0; i < n; i++)
+        prompt_chunks_emphasize(c->out + (size_t)i * each, c->width,
+                                &c->set->chunks[first + i].of[c->which]);
     for (size_t i = 0; i < (size_t)n * TOKENIZER_LENGTH; i++)
         memcpy(rows + ((size_t)first * TOKENIZER_LENGTH + i) * row_width, c->out + i * c->width,
                bytes);
@@ -100,31 +82,31 @@ static void keep(const struct encoder *c, struct network *net, float *rows, size
     exec_read(net->exec, net->last, c->out, BACKEND_ROWS);
     for (int i = 0; i < n; i++)
         memcpy(c->eos + (size_t)(first + i) * c->width,
-               c->out + (size_t)i * each +
-                   end_of_text(c, chunks[first + i].ids[c->which]) * c->width,
-               bytes);
+               c->out + (size_t)i * each + end_of_text(c, first + i) * c->width, bytes);
 }
 
-static bool run_lots(const struct encoder *c, float *rows, size_t row_width,
-                     const struct text_chunk *chunks, int n, int first_call, int calls,
-                     struct error *err)
+static bool run_lots(const struct encoder *c, float *rows, size_t row_width, int n, int first_call,
+                     int calls, struct error *err)
 {
     struct network *net = c->expert->text[c->which];
     const struct clip_config *clip = &model_view(c->expert->model)->clip[c->which];
+    const struct prompt_words *words = &c->set->words;
     bool ok = true;
 
+    if (net->more)
+        exec_write(net->exec, net->more, words->rows[c->which], BACKEND_ROWS);
     for (int first = 0; ok && first < n; first += c->lot) {
         const int left = n - first < c->lot ? n - first : c->lot;
         for (int i = 0; ok && i < left; i++)
-            ok = write_ids(c->ids + (size_t)i * TOKENIZER_LENGTH, chunks[first + i].ids[c->which],
-                           clip, err);
+            ok = write_ids(c->ids + (size_t)i * TOKENIZER_LENGTH,
+                           c->set->chunks[first + i].of[c->which].ids, clip, words->n_vectors, err);
         if (!ok)
             break;
         exec_write(net->exec, net->ids, c->ids, BACKEND_ROWS);
         ok = stages_call(c->stage, net, c->expert->text_phase, first_call + first / c->lot, calls,
                          err);
         if (ok)
-            keep(c, net, rows, row_width, chunks, first, left);
+            keep(c, net, rows, row_width, first, left);
     }
     return ok;
 }
@@ -134,9 +116,8 @@ static int lot_of(const struct network *net)
     return (int)graph_tensor_view(net->graph, net->ids)->shape.n;
 }
 
-static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float *pooled,
-                        const struct text_chunk *chunks, int n, int first_call, int calls,
-                        struct error *err)
+static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float *pooled, int n,
+                        int first_call, int calls, struct error *err)
 {
     struct network *net = c->expert->text[c->which];
     double started = clock_seconds();
@@ -148,7 +129,7 @@ static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float 
     c->eos = stages_numbers(net->last ? (size_t)n * c->width : 1, err);
     bool ok = c->ids && c->out && c->eos && stages_begin(c->stage, net, err);
     if (ok) {
-        ok = run_lots(c, rows, row_width, chunks, n, first_call, calls, err);
+        ok = run_lots(c, rows, row_width, n, first_call, calls, err);
         stages_end(c->stage, net, c->expert->text_phase, started);
     }
     if (ok && net->last && pooled)
@@ -160,8 +141,9 @@ static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float 
 }
 
 bool text_chunks_encode(float *rows, float *pooled, const struct stage *s, const struct expert *e,
-                        const struct text_chunk *chunks, int n, struct error *err)
+                        const struct prompt_set *set, struct error *err)
 {
+    const int n = set->n_texts * set->n_chunks;
     const size_t row_width = text_chunks_width(model_view(e->model));
     size_t at = 0;
     int calls = 0, call = 0;
@@ -170,10 +152,10 @@ bool text_chunks_encode(float *rows, float *pooled, const struct stage *s, const
         if (e->text[i])
             calls += (n + lot_of(e->text[i]) - 1) / lot_of(e->text[i]);
     for (int i = 0; i < 2; i++) {
-        struct encoder c = {.stage = s, .expert = e, .which = i};
+        struct encoder c = {.stage = s, .expert = e, .set = set, .which = i};
         if (!e->text[i])
             continue;
-        if (!run_encoder(&c, rows + at, row_width, pooled, chunks, n, call, calls, err))
+        if (!run_encoder(&c, rows + at, row_width, pooled, n, call, calls, err))
             return false;
         call += (n + c.lot - 1) / c.lot;
         at += c.width;

@@ -40,80 +40,105 @@ static bool count_size_ids(int *out, const struct model_info *info, struct error
                      c->addition_time_dim);
 }
 
-/* The texts of a request, without the prompt first when guided, as the encoders answer. */
-struct answers {
-    int n, n_size_ids;
-    size_t each;   /* numbers of a text's rows */
-    size_t pooled; /* of its pooled text */
-    float *rows, *pools;
-};
-
-static bool encode_texts(struct answers *a, const struct stage *s, const struct expert *e,
-                         struct error *err)
+/* A plan knows its prompts by what they take. */
+static bool check_plan(const struct prompt_set *set, const struct expert *e, int batch,
+                       struct error *err)
 {
-    const char *const texts[] = {s->request->negative_prompt, s->request->prompt};
-    const struct model_info *info = model_view(e->model);
-    struct text_chunk chunks[2] = {0};
+    const struct network *net = e->unet;
+    const int64_t tokens = graph_tensor_view(net->graph, net->unet.context)->shape.w;
+    const int parts = e->denoise->batch * e->denoise->rounds / batch;
+    bool ok = parts == set->n_parts && tokens == (int64_t)set->n_chunks * TOKENIZER_LENGTH;
 
-    for (int i = 0; i < a->n; i++)
-        if (!text_chunks_from_text(&chunks[i], e, texts[2 - a->n + i], err))
-            return false;
-    if (text_chunks_width(info) != (size_t)info->unet.cross_attention_dim)
-        return error_set(err, ERROR_CORRUPT,
-                         "%s: the text encoders give %zu numbers a token, the UNet takes %d",
-                         info->path, text_chunks_width(info), info->unet.cross_attention_dim);
-    a->each = TOKENIZER_LENGTH * text_chunks_width(info);
-    a->pooled = text_chunks_pooled_width(info);
-    a->rows = stages_numbers((size_t)a->n * a->each, err);
-    a->pools = stages_numbers((size_t)a->n * a->pooled, err);
-    return a->rows && a->pools && count_size_ids(&a->n_size_ids, info, err) &&
-           text_chunks_encode(a->rows, a->pooled ? a->pools : NULL, s, e, chunks, a->n, err);
+    for (int i = 0; i < 2 && ok; i++) {
+        const struct network *text = e->text[i];
+        const int more = text ? text->more : 0;
+        const int64_t vectors = more ? graph_tensor_view(text->graph, more)->shape.w : 0;
+        ok = !text || vectors == set->words.n_vectors;
+    }
+    return ok ||
+           error_set(err, ERROR_INVALID,
+                     "the plan is for other prompts: %d texts of %lld tokens, not %d of %d", parts,
+                     (long long)tokens, set->n_parts, set->n_chunks * TOKENIZER_LENGTH);
 }
 
-/* Every picture of a batch has the same texts. */
-static void spread(struct text_cond *out, const struct answers *a, const struct stage *s,
-                   const struct expert *e)
+static bool check_width(const struct model_info *info, struct error *err)
 {
-    const struct unet_config *c = &model_view(e->model)->unet;
-    const size_t copies = (size_t)s->plan->batch;
+    return text_chunks_width(info) == (size_t)info->unet.cross_attention_dim ||
+           error_set(err, ERROR_CORRUPT,
+                     "%s: the text encoders give %zu numbers a token, the UNet takes %d",
+                     info->path, text_chunks_width(info), info->unet.cross_attention_dim);
+}
 
-    for (size_t i = 0; i < (size_t)a->n * copies; i++) {
-        const size_t text = i / copies;
-        memcpy(out->rows + i * a->each, a->rows + text * a->each, a->each * sizeof *out->rows);
-        if (!out->added)
-            continue;
-        float *added = out->added + i * (size_t)c->addition_input_dim;
-        memcpy(added, a->pools + text * a->pooled, a->pooled * sizeof *added);
-        write_size(added + a->pooled, c, s->request, a->n_size_ids, a->n == 2 && text == 0);
+/* A text's pooled part is that of its first chunk. */
+static bool make_added(struct text_cond *out, const float *pools, const struct stage *s,
+                       const struct expert *e, struct error *err)
+{
+    const struct model_info *info = model_view(e->model);
+    const size_t pooled = text_chunks_pooled_width(info);
+    const struct prompt_set *set = &out->set;
+    int n_ids;
+
+    if (!count_size_ids(&n_ids, info, err))
+        return false;
+    out->added = stages_numbers((size_t)set->n_texts * out->each_added, err);
+    for (int i = 0; out->added && i < set->n_texts; i++) {
+        float *added = out->added + (size_t)i * out->each_added;
+        memcpy(added, pools + (size_t)(i * set->n_chunks) * pooled, pooled * sizeof *added);
+        write_size(added + pooled, &info->unet, s->request, n_ids, i < set->n_negative_texts);
     }
+    return out->added != NULL;
+}
+
+/* Pictures of a batch share the texts, and texts may change: then a call's are copied together. */
+static bool make_call(struct text_cond *out, const struct stage *s, const struct expert *e,
+                      struct error *err)
+{
+    const size_t batch = (size_t)e->denoise->batch;
+
+    if (s->plan->batch == 1 && !out->set.changes)
+        return true;
+    out->call = stages_numbers(batch * (out->each + out->each_added), err);
+    return out->call != NULL;
+}
+
+static bool encode(struct text_cond *out, const struct stage *s, const struct expert *e,
+                   struct error *err)
+{
+    const struct model_info *info = model_view(e->model);
+    const size_t chunks = (size_t)out->set.n_texts * (size_t)out->set.n_chunks;
+
+    out->each = (size_t)out->set.n_chunks * TOKENIZER_LENGTH * text_chunks_width(info);
+    out->each_added = (size_t)info->unet.addition_input_dim;
+    out->rows = stages_numbers((size_t)out->set.n_texts * out->each, err);
+    float *pools = stages_numbers(chunks * text_chunks_pooled_width(info), err);
+    const bool ok =
+        out->rows && pools &&
+        text_chunks_encode(out->rows, out->each_added ? pools : NULL, s, e, &out->set, err) &&
+        (!out->each_added || make_added(out, pools, s, e, err)) && make_call(out, s, e, err);
+    free(pools);
+    return ok;
 }
 
 bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
                  struct error *err)
 {
-    const size_t rows = (size_t)(e->denoise->batch * e->denoise->rounds);
-    const size_t added = (size_t)model_view(e->model)->unet.addition_input_dim;
-    struct answers a = {.n = (int)rows / s->plan->batch};
+    const struct prompt_source from = stages_prompts(e, s->embeddings_dir);
 
     *out = (struct text_cond){0};
-    bool ok = encode_texts(&a, s, e, err);
-    if (ok) {
-        out->rows = stages_numbers(rows * a.each, err);
-        out->added = added ? stages_numbers(rows * added, err) : NULL;
-        ok = out->rows && (!added || out->added);
-    }
-    if (ok)
-        spread(out, &a, s, e);
-    else
-        text_cond_clear(out);
-    free(a.rows);
-    free(a.pools);
-    return ok;
+    if (prompt_set_read(&out->set, &from, s->request, e == &s->base ? &s->result->warnings : NULL,
+                        err) &&
+        check_plan(&out->set, e, s->plan->batch, err) && check_width(model_view(e->model), err) &&
+        encode(out, s, e, err))
+        return true;
+    text_cond_clear(out);
+    return false;
 }
 
 void text_cond_clear(struct text_cond *c)
 {
+    prompt_set_clear(&c->set);
     free(c->rows);
     free(c->added);
+    free(c->call);
     *c = (struct text_cond){0};
 }

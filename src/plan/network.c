@@ -64,6 +64,14 @@ static bool has_part(const struct model *m, enum model_part part, struct error *
                      model_part_name(part));
 }
 
+/* What ids behind the vocabulary stand for. */
+static int more_rows(struct network *out, const struct clip_config *c, int vectors)
+{
+    if (vectors > 0)
+        out->more = graph_input(out->graph, (struct graph_shape){1, c->width, 1, vectors});
+    return out->more;
+}
+
 /* Of the token table only the rows of the prompts' words are touched: a page each at most. */
 static void count_touched_rows(struct network *out, const struct clip_config *c, int n)
 {
@@ -84,11 +92,11 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
         return false;
     out->loras = options->loras;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out =
-        clip_build(out->graph, c, out->ids, is_sd1 ? clip_skip : sdxl_skip(clip_skip), is_sd1);
+    out->out = clip_build_words(out->graph, c, out->ids, more_rows(out, c, options->vectors),
+                                is_sd1 ? clip_skip : sdxl_skip(clip_skip), is_sd1);
     if (!finish(out, m, MODEL_TEXT_ENCODER, b, options->most_arena_bytes, err))
         return false;
-    count_touched_rows(out, c, n);
+    count_touched_rows(out, c, n > options->chunks ? n : options->chunks);
     return true;
 }
 
@@ -102,11 +110,12 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
         return false;
     out->loras = options->loras;
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
-    out->out = clip_build_with_last(out->graph, c, out->ids, 0, sdxl_skip(clip_skip), &out->last);
+    out->out = clip_build_with_last(out->graph, c, out->ids, more_rows(out, c, options->vectors),
+                                    sdxl_skip(clip_skip), &out->last);
     graph_output(out->graph, out->last);
     if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, err))
         return false;
-    count_touched_rows(out, c, n);
+    count_touched_rows(out, c, n > options->chunks ? n : options->chunks);
     if (model_find(m, MODEL_TEXT_ENCODER_2, "text_projection.weight", &projection))
         out->resident_bytes += (size_t)projection.n_bytes;
     return true;
@@ -130,8 +139,9 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
     struct graph *g = out->graph;
     out->unet.sample = graph_input(g, (struct graph_shape){n, c->in_channels, latent_h, latent_w});
     out->unet.timestep = graph_input(g, (struct graph_shape){n, c->channels[0], 1, 1});
-    out->unet.context =
-        graph_input(g, (struct graph_shape){n, c->cross_attention_dim, 1, network_tokens(info)});
+    out->unet.context = graph_input(
+        g, (struct graph_shape){n, c->cross_attention_dim, 1,
+                                (options->chunks ? options->chunks : 1) * network_tokens(info)});
     if (c->addition_input_dim)
         out->unet.added = graph_input(g, (struct graph_shape){n, c->addition_input_dim, 1, 1});
     out->out = unet_build(g, c, &out->unet);

@@ -14,6 +14,7 @@ struct network {
     struct exec *exec;
     int ids;                 /* text encoder: [n, 1, 1, tokens] */
     int last;                /* second text encoder: what the pooled text is read from */
+    int more;                /* text encoder: [1, width, 1, vectors]; 0 where there are none */
     struct unet_inputs unet; /* UNet */
     int in;                  /* VAE: latent or picture */
     int out;
@@ -30,7 +31,9 @@ struct network_options {
     enum graph_attention_mode attention;
     size_t most_arena_bytes;
     const struct lora_set
-        *loras; /* added to the weights; borrowed, must outlive the network; or NULL */
+        *loras;  /* added to the weights; borrowed, must outlive the network; or NULL */
+    int chunks;  /* of 77 tokens: of a UNet's prompts; all that text encoders see; 0: one each */
+    int vectors; /* text encoders: of textual inversions, the ids behind the vocabulary */
 };
 
 struct network_vae_options {

@@ -1,12 +1,21 @@
 #include "plan/planner.h"
 
+/* Chunks that are encoded at once. */
+static int lot_of(const struct planner *p)
+{
+    return planner_is_guided(p) ? 2 : 1;
+}
+
 /* SD 1.x has the first encoder, SDXL both, its refiner the second alone. */
 static bool build(struct planner *p, struct plan_stage *stage, struct error *err)
 {
     const struct model_info *info = model_view(stage->model);
+    const struct gen_text_need need = planner_text_need(p, stage->model);
     const struct network_options options = {.attention = p->plan->levers.attention,
+                                            .chunks = need.texts * need.chunks,
+                                            .vectors = need.vectors,
                                             .loras = planner_loras(p, stage->model)};
-    const int n = p->request->cfg_scale != 1.0 ? 2 : 1;
+    const int n = lot_of(p);
     bool first = info->has_part[MODEL_TEXT_ENCODER] || !info->has_part[MODEL_TEXT_ENCODER_2];
     bool second = info->has_part[MODEL_TEXT_ENCODER_2] && info->family != MODEL_SD1;
 
@@ -20,12 +29,14 @@ static bool build(struct planner *p, struct plan_stage *stage, struct error *err
 static void add_needs(struct planner *p, struct plan_stage *stage)
 {
     const struct network *both[] = {&stage->net, &stage->net_2};
+    const struct gen_text_need need = planner_text_need(p, stage->model);
+    const int lot = lot_of(p), runs = (need.texts * need.chunks + lot - 1) / lot;
     size_t largest = 0;
 
     for (int i = 0; i < 2; i++) {
         const size_t before = stage->weights_bytes;
         if (both[i]->weights)
-            planner_add_network(stage, both[i], 1);
+            planner_add_network(stage, both[i], runs);
         if (stage->weights_bytes - before > largest)
             largest = stage->weights_bytes - before;
     }

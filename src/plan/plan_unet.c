@@ -18,18 +18,21 @@ static bool is_allowed(const struct planner *p, const struct way *w)
         return false;
     if (!w->stream && p->bounds->on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD])
         return false;
-    return !w->in_turn || p->request->cfg_scale != 1.0;
+    /* One call answers two texts at most; prompts with AND have more. */
+    return w->in_turn ? planner_is_guided(p) : planner_text_need(p, p->models->base).parts <= 2;
 }
 
 /* The network for a way.  Ways that differ in streaming alone share it. */
 static bool build(struct planner *p, struct plan_stage *stage, const struct way *w,
                   size_t host_bytes, struct error *err)
 {
+    const struct gen_text_need need = planner_text_need(p, stage->model);
     const struct network_options options = {.attention = p->plan->levers.attention,
                                             .most_arena_bytes = planner_most_arena(p, host_bytes),
+                                            .chunks = need.chunks,
                                             .loras = planner_loras(p, stage->model)};
-    const int rounds = w->in_turn ? 2 : 1, pictures = p->plan->batch;
-    const int batch = p->request->cfg_scale != 1.0 && !w->in_turn ? 2 * pictures : pictures;
+    const int rounds = w->in_turn ? need.parts : 1, pictures = p->plan->batch;
+    const int batch = planner_is_guided(p) && !w->in_turn ? 2 * pictures : pictures;
 
     if (stage->net.graph && stage->rounds == rounds && stage->batch == batch)
         return true;

@@ -13,6 +13,8 @@ enum {
  */
 enum { LATENT_COPIES = 6 };
 
+enum { CHUNK_BYTES = 1536 }; /* tokens and weights for both encoders */
+
 /* Pages of the page cache mapped and dropped again. */
 static const double STREAM_BYTES_PER_SECOND = 4e9;
 
@@ -102,27 +104,66 @@ bool planner_fits(struct planner *p, const struct plan_stage *stage)
     return !p->bounds->limit_bytes || bytes <= p->bounds->limit_bytes;
 }
 
-/* The text as a UNet takes it, for every latent of a guided or plain answer. */
+bool planner_is_guided(const struct planner *p)
+{
+    return p->request->cfg_scale != 1.0 || p->request->text[0].parts > 1;
+}
+
+struct gen_text_need planner_text_need(const struct planner *p, const struct model *m)
+{
+    struct gen_text_need need = p->request->text[m != p->models->base];
+    const int parts = planner_is_guided(p) ? 2 : 1;
+
+    if (!need.parts)
+        need.parts = parts;
+    if (!need.texts)
+        need.texts = parts;
+    if (!need.chunks)
+        need.chunks = 1;
+    return need;
+}
+
+/* The texts as a UNet takes them, and what they were made of.  Where pictures share them or they
+ * change they are also copied for each call. */
 static size_t context_bytes(const struct planner *p, const struct model *m)
 {
     if (!m)
         return 0;
     const struct model_info *info = model_view(m);
-    const size_t rows = (size_t)p->request->batch_size * (p->request->cfg_scale != 1.0 ? 2 : 1);
-    return sizeof(float) * rows *
-           ((size_t)network_tokens(info) * (size_t)info->unet.cross_attention_dim +
-            (size_t)info->unet.addition_input_dim);
+    const struct gen_text_need need = planner_text_need(p, m);
+    const size_t each = sizeof(float) * ((size_t)need.chunks * (size_t)network_tokens(info) *
+                                             (size_t)info->unet.cross_attention_dim +
+                                         (size_t)info->unet.addition_input_dim);
+    const size_t batch = (size_t)p->request->batch_size;
+    const size_t copies = batch > 1 || need.changes ? batch * (need.parts > 1 ? 2 : 1) : 0;
+
+    return each * ((size_t)need.texts + copies) +
+           (size_t)need.texts * (size_t)need.chunks * CHUNK_BYTES +
+           (size_t)need.vectors * (size_t)(info->clip[0].width + info->clip[1].width) *
+               sizeof(float);
 }
 
-/* The texts' answers before they are spread over the pictures, and one encoder's states. */
+/* One lot's states of an encoder, and what the pooled texts are made from. */
 static size_t encoding_bytes(const struct planner *p, const struct model *m)
 {
     const struct model_info *info = model_view(m);
+    const struct gen_text_need need = planner_text_need(p, m);
     const int width =
         info->clip[0].width > info->clip[1].width ? info->clip[0].width : info->clip[1].width;
+    const size_t lot = (planner_is_guided(p) ? 2 : 1) * (size_t)network_tokens(info);
+    const size_t pooled =
+        info->unet.addition_input_dim
+            ? (size_t)need.texts * (size_t)need.chunks * 2 * (size_t)info->unet.addition_input_dim
+            : 0;
 
-    return sizeof(float) * (p->request->cfg_scale != 1.0 ? 2 : 1) * (size_t)network_tokens(info) *
-           (size_t)(info->unet.cross_attention_dim + width);
+    return sizeof(float) * (lot * (size_t)width + pooled);
+}
+
+/* Answers beyond two, of prompts with AND. */
+static size_t more_answers(const struct planner *p)
+{
+    const int parts = planner_text_need(p, p->models->base).parts;
+    return parts > 2 ? (size_t)(parts - 2) : 0;
 }
 
 /* Sizes are those of an accepted request and a checked model: far from overflowing. */
@@ -145,7 +186,8 @@ size_t planner_host_bytes(const struct planner *p, enum plan_phase phase)
         return contexts + pixels * PIXEL_FLOATS + latent;
     case PLAN_DENOISE:
     case PLAN_REFINE:
-        return contexts + latent * (size_t)(LATENT_COPIES + r->sampler->n_scratch);
+        return contexts +
+               latent * ((size_t)(LATENT_COPIES + r->sampler->n_scratch) + more_answers(p));
     case PLAN_VAE_DECODE:
         return latent + latent / batch + 3 * pixels * batch + pixels * PIXEL_FLOATS;
     case PLAN_IMAGE_ENCODE:

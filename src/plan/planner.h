@@ -23,6 +23,12 @@ const struct lora_set *planner_loras(const struct planner *p, const struct model
 
 bool planner_is_forbidden(const struct planner *p, enum memory_optimization o);
 
+/* Whether the answers are guided: without the prompt and with it. */
+bool planner_is_guided(const struct planner *p);
+
+/* What a model's prompts take, with numbers where the request has zeroes. */
+struct gen_text_need planner_text_need(const struct planner *p, const struct model *m);
+
 /* Host memory of a phase: latents, contexts and pixels, its own and those kept from earlier. */
 size_t planner_host_bytes(const struct planner *p, enum plan_phase phase);
 

@@ -101,6 +101,12 @@ int gen_request_refiner_step(const struct gen_request *r)
     return (int)(r->refiner_switch_at * r->steps + almost);
 }
 
+const char *gen_request_syntax_name(enum gen_syntax syntax)
+{
+    static const char *const name[GEN_SYNTAX_COUNT] = {"webui", "off"};
+    return name[syntax];
+}
+
 const char *gen_request_mode_name(enum gen_mode mode)
 {
     return mode == GEN_IMG2IMG ? "img2img" : "txt2img";

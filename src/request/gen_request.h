@@ -13,12 +13,26 @@
 
 enum gen_mode { GEN_TXT2IMG, GEN_IMG2IMG };
 
+/* GEN_SYNTAX_OFF: a prompt is its words as they stand, and the model sees the first 75 tokens. */
+enum gen_syntax { GEN_SYNTAX_WEBUI, GEN_SYNTAX_OFF, GEN_SYNTAX_COUNT };
+
+/* What a model's prompts take.  Zeroes: as much as plain prompts of one chunk. */
+struct gen_text_need {
+    int texts;    /* different ones that are encoded */
+    int chunks;   /* of 77 tokens, of each text */
+    int parts;    /* texts of one answer of the UNet */
+    int vectors;  /* of textual inversions */
+    bool changes; /* from step to step */
+};
+
 struct gen_request {
     enum gen_mode mode;
     const char *prompt;          /* UTF-8, borrowed, not NULL */
     const char *negative_prompt; /* likewise */
-    int width, height;           /* pixels; multiples of 8 */
-    int batch_size;              /* pictures; picture i has seed + i */
+    enum gen_syntax prompt_syntax;
+    struct gen_text_need text[2]; /* for the base and for the refiner; pipeline_read_prompts */
+    int width, height;            /* pixels; multiples of 8 */
+    int batch_size;               /* pictures; picture i has seed + i */
     int steps;
     double cfg_scale; /* 1 turns guidance off and halves the work */
     const struct sampler *sampler;
@@ -55,6 +69,7 @@ bool gen_request_check(const struct gen_request *r, const struct gen_limits *lim
 /* The step, of r->steps, before which the refiner takes over: diffusers' denoising_end. */
 int gen_request_refiner_step(const struct gen_request *r);
 
-const char *gen_request_mode_name(enum gen_mode mode); /* "txt2img", "img2img" */
+const char *gen_request_syntax_name(enum gen_syntax syntax); /* "webui", "off" */
+const char *gen_request_mode_name(enum gen_mode mode);       /* "txt2img", "img2img" */
 
 #endif
