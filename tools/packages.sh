@@ -5,11 +5,13 @@
 
 # The command, or the pkg-config module (pc:NAME), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
-pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev"
+pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
+pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
-pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc"
+pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
+pc:sqlite3:sqlite pc:libsodium:libsodium"
 packages_brew_tests="clang-format:clang-format"
 
 # Prints the packages of a list whose command or module is not there.
@@ -59,8 +61,8 @@ packages_install() {
         missing=$(echo $missing)
         [ -z "$missing" ] || packages_apt $missing
     elif command -v brew >/dev/null 2>&1; then
-        # Homebrew keeps jpeg-turbo out of the default search path.
-        for keg in jpeg-turbo; do
+        # Homebrew keeps these out of the default search path.
+        for keg in jpeg-turbo sqlite; do
             PKG_CONFIG_PATH=$(brew --prefix)/opt/$keg/lib/pkgconfig:${PKG_CONFIG_PATH:-}
         done
         export PKG_CONFIG_PATH

@@ -20,6 +20,7 @@ enum error_code {
     ERROR_BUSY,      /* try again later */
     ERROR_MEMORY,    /* the allocator or the device said no */
     ERROR_IO,        /* the operating system said no */
+    ERROR_FULL,      /* the queue is full; try again later */
     ERROR_CANCELLED, /* somebody asked us to stop */
 };
 
