@@ -14,6 +14,7 @@ const struct cli_command cli_flags_commands[] = {
      "tests detection, settings and optimizations of memory on this machine"},
     {"inspect", CLI_INSPECT, "PATH", true,
      "tells what a model holds: a folder, a file, or a name in models_dir"},
+    {"lora-check", CLI_LORA_CHECK, NULL, false, "tells which LoRAs fit a model, and why not"},
     {"settings", CLI_SETTINGS, NULL, false, "lists the settings in effect and their origin"},
     {"samplers", CLI_SAMPLERS, NULL, false, "lists samplers and schedulers"},
     {"version", CLI_VERSION, NULL, false, "prints the version"},
@@ -47,6 +48,11 @@ const struct cli_flag cli_flags_rows[] = {
      "cpu or philox: torch's generator on a CPU or a GPU (cpu)"},
     {"clip-skip", CLI_INT, CLI_ASK, AT(clip_skip), 1, 12, "N",
      "text encoder's layer to use, counted from the end (1)"},
+    {"lora", CLI_LORA, CLI_ASK, 0, ANY, "NAME[:SCALE]",
+     "LoRA: a path or a name in loras_dir, and its strength (1); may be repeated"},
+    {"lora", CLI_LORA, CLI_LORA_CHECK, 0, ANY, "PATH",
+     "a file, a folder, or a name in loras_dir; may be repeated"},
+    {"all", CLI_SWITCH, CLI_LORA_CHECK, AT(all), ANY, NULL, "all LoRAs of loras_dir"},
     {"refiner", CLI_TEXT, CLI_ASK, AT(refiner), ANY, "MODEL",
      "SDXL's refiner, which draws the last steps; a path or a name like --model (none)"},
     {"refiner-switch-at", CLI_NUMBER, CLI_ASK, AT(refiner_switch_at), 0, 1, "X",
@@ -169,6 +175,12 @@ static bool set_flag(struct cli_options *o, const struct cli_flag *f, const char
         return set_scheduler(o, value, err);
     case CLI_RNG:
         return set_rng(o, value, err);
+    case CLI_LORA:
+        if (o->n_loras == CLI_MAX_LORAS)
+            return error_set(err, ERROR_INVALID, "--%s is there more than %d times", f->name,
+                             CLI_MAX_LORAS);
+        o->loras[o->n_loras++] = value;
+        return true;
     case CLI_SETTING:
         return settings_set(&o->settings, &o->origins, f->value, value, err);
     case CLI_SWITCH:

@@ -20,6 +20,7 @@ enum cli_command_bit {
     CLI_HELP = 64,
     CLI_PLAN = 128,
     CLI_CHECK_MEMORY = 256,
+    CLI_LORA_CHECK = 512,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
 };
@@ -31,6 +32,8 @@ struct cli_command {
     bool argument_needed;
     const char *help;
 };
+
+enum { CLI_MAX_LORAS = 16 };
 
 struct cli_options {
     const struct cli_command *command;
@@ -53,7 +56,9 @@ struct cli_options {
     enum schedule_kind sampler_suffix; /* "DPM++ 2M Karras"; SCHEDULE_AUTOMATIC without one */
     const struct schedule *scheduler;  /* NULL when not given */
     enum rng_kind rng;
-    bool manual, json, help;
+    const char *loras[CLI_MAX_LORAS]; /* "NAME_OR_PATH[:SCALE]", n_loras of them */
+    int n_loras;
+    bool manual, json, help, all;
 };
 
 enum cli_flag_kind {
@@ -64,6 +69,7 @@ enum cli_flag_kind {
     CLI_SCHEDULER, /* const struct schedule * */
     CLI_RNG,       /* enum rng_kind */
     CLI_SETTING,   /* another name of a setting */
+    CLI_LORA,      /* one more of loras */
     CLI_SWITCH,    /* bool; takes no value */
 };
 

@@ -1,6 +1,7 @@
 #include "app/cli_generate.h"
 
 #include "app/cli_interrupt.h"
+#include "app/cli_lora.h"
 #include "app/cli_memory.h"
 #include "app/cli_model.h"
 #include "app/cli_output.h"
@@ -12,6 +13,7 @@
 #include "image/image_format.h"
 #include "image/resize.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/pipeline_loras.h"
 #include "plan/plan_policy.h"
 
 #include <inttypes.h>
@@ -29,6 +31,7 @@ struct run {
     struct image input; /* img2img, of the request's size */
     int input_width, input_height;
     struct gen_request asked;
+    struct cli_lora loras[CLI_MAX_LORAS]; /* whose names asked borrows */
     struct machine machine;
     struct memory_policy policy;
     struct plan_size sized; /* the request that runs, and its plan */
@@ -261,6 +264,17 @@ static bool ask(struct run *run, struct error *err)
                             err);
 }
 
+/* Behind the models that they are for. */
+static bool open_loras(struct run *run, struct error *err)
+{
+    if (!cli_lora_take(&run->asked, run->loras, run->options, err))
+        return false;
+    pipeline_set_loras(run->pipeline, &run->asked, run->options->settings.loras_dir);
+    pipeline_loras_write(run->output.loras, sizeof run->output.loras,
+                         pipeline_models(run->pipeline).loras);
+    return true;
+}
+
 /* Plans, brings the input to the planned size, and plans again where that changed what the process
  * holds. */
 static bool plan(struct run *run, struct error *err)
@@ -301,8 +315,8 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
     bool ok = cli_output_init(&run.output, o->output, (int)o->batch_size,
                               (int)o->settings.jpeg_quality, err) &&
               load_input(&run, err) && open_model(&run, err) && open_vae(&run, err) &&
-              open_refiner(&run, err) && ask(&run, err) && read_prompts(&run, err) &&
-              plan(&run, err);
+              open_refiner(&run, err) && ask(&run, err) && open_loras(&run, err) &&
+              read_prompts(&run, err) && plan(&run, err);
     if (ok && run.sized.plan.phase[PLAN_REFINE].used)
         run.output.refiner = model_view(pipeline_models(run.pipeline).refiner)->name;
     if (ok) {

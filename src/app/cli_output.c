@@ -144,6 +144,7 @@ static bool write_infotext(struct buf *out, const struct cli_output *o, const st
         {"Clip skip", skip},
         {"Refiner", o->refiner ? o->refiner : ""},
         {"Refiner switch at", switch_at},
+        {"LoRAs", o->loras},
         {"RNG", r->rng == RNG_CPU ? "CPU" : ""},
         {"Version", version},
     };

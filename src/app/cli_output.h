@@ -15,6 +15,7 @@ struct cli_output {
     int jpeg_quality;
     const char *refiner;     /* its name where it draws, or NULL */
     char requested_size[40]; /* "2048x2048" where pictures became smaller, else "" */
+    char loras[1024];        /* those in use, as infotext lists them; "": none */
 };
 
 /* name NULL: picture-N.png in the current folder, with numbers that no file has.  Checks format,

@@ -1,5 +1,6 @@
 #include "app/cli_plan.h"
 
+#include "app/cli_lora.h"
 #include "app/cli_memory.h"
 #include "app/cli_plan_json.h"
 #include "app/cli_request.h"
@@ -9,6 +10,7 @@
 #include "image/image_format.h"
 #include "model/model_vae.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/pipeline_loras.h"
 #include "plan/plan_policy.h"
 
 #include <string.h>
@@ -22,6 +24,8 @@ struct run {
     struct backend *backend;
     int input_width, input_height;
     struct gen_request asked;
+    struct cli_lora lora_names[CLI_MAX_LORAS];
+    struct lora_set loras, refiner_loras;
     struct memory_policy policy;
     struct machine machine;
     struct plan_size sized;
@@ -95,12 +99,27 @@ static bool read_prompts(struct run *run, struct error *err)
     return ok;
 }
 
+static bool open_loras(struct run *run, struct error *err)
+{
+    const char *dir = run->options->settings.loras_dir;
+
+    if (!cli_lora_take(&run->asked, run->lora_names, run->options, err))
+        return false;
+    pipeline_loras_open(&run->loras, &run->asked, dir, model_view(run->model));
+    if (run->refiner)
+        pipeline_loras_open(&run->refiner_loras, &run->asked, dir, model_view(run->refiner));
+    return true;
+}
+
 static bool make_plan(struct run *run, struct error *err)
 {
     struct plan_size_ask ask = {.policy = &run->policy,
                                 .machine = &run->machine,
                                 .request = &run->asked,
-                                .models = {run->model, run->refiner},
+                                .models = {.base = run->model,
+                                           .refiner = run->refiner,
+                                           .loras = &run->loras,
+                                           .refiner_loras = &run->refiner_loras},
                                 .backend = run->backend};
     const struct gen_limits limits = cli_request_limits(&run->options->settings);
     int side = limits.max_side / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE;
@@ -175,6 +194,8 @@ static void print_report(FILE *to, const struct run *run)
         fprintf(to, "largest size: %dx%d of this shape fits, the size table aside%s\n",
                 run->largest.width, run->largest.height,
                 is_at_limit(run) ? " (max_side allows no larger)" : "");
+    for (int i = 0; i < run->loras.n_warnings; i++)
+        fprintf(to, "warning: %s\n", run->loras.warnings[i]);
 }
 
 static bool open_model(struct run *run, struct error *err)
@@ -199,7 +220,7 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
               cpu_backend_open(&run.backend, (int)s->threads, s->isa, err) &&
               cli_request_make(&run.asked, o, &run.found, model_view(run.model), run.input_width,
                                run.input_height, err) &&
-              read_prompts(&run, err) && make_plan(&run, err);
+              open_loras(&run, err) && read_prompts(&run, err) && make_plan(&run, err);
     if (ok && o->json) {
         const struct cli_plan_report report = {.model = model_view(run.model),
                                                .policy = &run.policy,
@@ -211,6 +232,8 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
         print_report(to, &run);
     }
     plan_size_clear(&run.sized);
+    lora_set_clear(&run.loras);
+    lora_set_clear(&run.refiner_loras);
     if (run.backend)
         run.backend->fn->close(run.backend);
     model_close(run.refiner);

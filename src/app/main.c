@@ -6,6 +6,7 @@
 #include "app/cli_help.h"
 #include "app/cli_inspect.h"
 #include "app/cli_interrupt.h"
+#include "app/cli_lora_check.h"
 #include "app/cli_plan.h"
 
 #include <stdio.h>
@@ -42,6 +43,8 @@ static bool run_command(const struct cli_options *o, struct error *err)
         return cli_check_memory_run(o, stdout, err);
     case CLI_INSPECT:
         return cli_inspect_run(o, stdout, err);
+    case CLI_LORA_CHECK:
+        return cli_lora_check_run(o, stdout, err);
     case CLI_SETTINGS:
         cli_help_print_settings(stdout, o);
         return true;

@@ -33,6 +33,8 @@ const struct settings_row settings_rows[] = {
     {FIELD(prompt_syntax), SETTINGS_TEXT, 0, 0, "webui", NULL, "webui off",
      "webui: (word:1.2), [a:b:0.5], BREAK and the like mean something in prompts; off: they are "
      "text"},
+    {FIELD(loras_dir), SETTINGS_TEXT, 0, 0, "loras", "LORAS_DIR", NULL,
+     "folder of LoRAs, which requests call by their name"},
     {FIELD(isa), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto portable avx2 avx512 amx neon",
      "instruction set of the CPU kernels; auto takes the best there is"},
     {FIELD(threads), SETTINGS_INT, 0, 256, "0", NULL, NULL,

@@ -82,6 +82,9 @@ void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int
     memset(out, 0, sizeof *out);
     for (int i = 0; i < n && i < LORA_SET_MAX; i++)
         take(out, &wishes[i], dir, info);
+    if (n > LORA_SET_MAX)
+        warn(out, "there are more than %d LoRAs; %.200s and what follows is left out", LORA_SET_MAX,
+             wishes[LORA_SET_MAX].name);
 }
 
 void lora_set_clear(struct lora_set *s)

@@ -23,12 +23,12 @@ struct lora_set_entry {
 struct lora_set {
     struct lora_set_entry entries[LORA_SET_MAX];
     int n;
-    char warnings[LORA_SET_MAX][LORA_SET_WARNING_BYTES];
-    int n_warnings; /* at most one for each wish */
+    char warnings[LORA_SET_MAX + 1][LORA_SET_WARNING_BYTES];
+    int n_warnings; /* at most one for each wish, and one when there are too many */
 };
 
-/* Opens up to LORA_SET_MAX wishes.  dir NULL: there is no folder of LoRAs.  Only info's sizes are
- * looked at.  The caller ends *out with lora_set_clear. */
+/* Opens up to LORA_SET_MAX wishes, the first ones.  dir NULL: there is no folder of LoRAs.  Only
+ * info's sizes are looked at.  The caller ends *out with lora_set_clear. */
 void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n, const char *dir,
                    const struct model_info *info);
 

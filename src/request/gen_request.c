@@ -70,6 +70,15 @@ static bool check_text(const char *name, const char *text, size_t max, struct er
                      max);
 }
 
+static bool check_loras(const struct gen_request *r, struct error *err)
+{
+    for (int i = 0; i < r->n_loras; i++)
+        if (!check_number("a LoRA's scale", r->loras[i].scale, -GEN_MAX_LORA_SCALE,
+                          GEN_MAX_LORA_SCALE, err))
+            return false;
+    return true;
+}
+
 bool gen_request_check(const struct gen_request *r, const struct gen_limits *limits,
                        struct error *err)
 {
@@ -82,6 +91,7 @@ bool gen_request_check(const struct gen_request *r, const struct gen_limits *lim
         !check_int("batch_size", r->batch_size, 1, limits->max_batch, err) ||
         !check_int("steps", r->steps, 1, limits->max_steps, err) ||
         !check_number("cfg_scale", r->cfg_scale, 0, limits->max_cfg_scale, err) ||
+        !check_int("loras", r->n_loras, 0, GEN_MAX_LORAS, err) || !check_loras(r, err) ||
         !check_int("clip_skip", r->clip_skip, 1, limits->max_clip_skip, err) ||
         !check_number("denoising_strength", r->denoising_strength, 0, 1, err) ||
         !check_number("refiner_switch_at", r->refiner_switch_at, 0, 1, err))

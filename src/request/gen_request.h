@@ -25,6 +25,15 @@ struct gen_text_need {
     bool changes; /* from step to step */
 };
 
+enum { GEN_MAX_LORAS = 16, GEN_MAX_LORA_SCALE = 100 };
+
+/* A LoRA to apply.  One that is missing or does not fit gives a warning. */
+struct gen_lora {
+    const char *name; /* in the folder of LoRAs, without an ending; or a path; borrowed */
+    bool is_path;
+    double scale; /* 1: as it was trained; negative ones turn the effect around */
+};
+
 struct gen_request {
     enum gen_mode mode;
     const char *prompt;          /* UTF-8, borrowed, not NULL */
@@ -41,8 +50,10 @@ struct gen_request {
     enum rng_kind rng;
     int clip_skip;             /* 1: the last layer */
     double denoising_strength; /* img2img: 0 keeps the input, 1 forgets it */
-    double refiner_switch_at;  /* part of the steps after which the refiner takes over, where there
-                                  is one */
+    double refiner_switch_at;  /* part of the steps after which the refiner takes over, where
+                                  there  is one */
+    struct gen_lora loras[GEN_MAX_LORAS]; /* beside those that the prompt names */
+    int n_loras;
 };
 
 /* Largest of everything; the smallest sizes are fixed. */
@@ -61,8 +72,8 @@ struct gen_request gen_request_defaults(void);
 
 struct gen_limits gen_request_default_limits(void);
 
-/* Checks every field; resolves the Automatic schedule.  ERROR_INVALID names the field, its value
- * and what is allowed. */
+/* Checks every field; resolves the Automatic schedule.  ERROR_INVALID names the field, its
+ * value and what is allowed. */
 bool gen_request_check(const struct gen_request *r, const struct gen_limits *limits,
                        struct error *err) MUST_CHECK;
 

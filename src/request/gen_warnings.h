@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 
-enum { GEN_WARNINGS_MAX = 16, GEN_WARNINGS_BYTES = 240 };
+enum { GEN_WARNINGS_MAX = 16, GEN_WARNINGS_BYTES = 512 };
 
 /* Starts as zeroes; owns nothing. */
 struct gen_warnings {
