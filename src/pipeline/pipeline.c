@@ -159,146 +159,146 @@ bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_t
         prompt_set_clear(&set);
     }
     return true;
-    void pipeline_set_loras(struct pipeline * p, const struct gen_request *r, const char *dir)
-    {
-        lora_set_clear(&p->loras);
-        lora_set_clear(&p->refiner_loras);
-        if (r)
-            pipeline_loras_open(&p->loras, r, dir, model_view(p->model));
-        if (r && p->refiner)
-            pipeline_loras_open(&p->refiner_loras, r, dir, model_view(p->refiner));
-    }
+}
 
-    const struct model *pipeline_model(const struct pipeline *p)
-    {
-        return p->model;
-    }
+void pipeline_set_loras(struct pipeline *p, const struct gen_request *r, const char *dir)
+{
+    lora_set_clear(&p->loras);
+    lora_set_clear(&p->refiner_loras);
+    if (r)
+        pipeline_loras_open(&p->loras, r, dir, model_view(p->model));
+    if (r && p->refiner)
+        pipeline_loras_open(&p->refiner_loras, r, dir, model_view(p->refiner));
+}
 
-    struct plan_models pipeline_models(const struct pipeline *p)
-    {
-        return (struct plan_models){.base = p->model,
-                                    .refiner = p->refiner,
-                                    .loras = &p->loras,
-                                    .refiner_loras = &p->refiner_loras};
-    }
+const struct model *pipeline_model(const struct pipeline *p)
+{
+    return p->model;
+}
 
-    bool pipeline_plan(struct gen_plan * out, struct pipeline * p, const struct gen_request *r,
-                       const struct plan_bounds *bounds, struct error *err)
-    {
-        struct process_memory now = {0};
-        if (!process_memory_read(&now, err))
-            return false;
-        struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
-        within.base_bytes = now.resident_bytes;
-        const struct plan_models models = pipeline_models(p);
-        struct gen_request read = *r;
-        if (!pipeline_read_prompts(&read, p, NULL, err))
-            return false;
-        return gen_plan_make(out, &read, &models, p->backend, &within, NULL, err);
-    }
+struct plan_models pipeline_models(const struct pipeline *p)
+{
+    return (struct plan_models){.base = p->model,
+                                .refiner = p->refiner,
+                                .loras = &p->loras,
+                                .refiner_loras = &p->refiner_loras};
+}
 
-    const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
-    {
-        return p->tokenizer[0] ? p->tokenizer[0] : p->tokenizer[1];
-    }
+bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
+                   const struct plan_bounds *bounds, struct error *err)
+{
+    struct process_memory now = {0};
+    if (!process_memory_read(&now, err))
+        return false;
+    struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
+    within.base_bytes = now.resident_bytes;
+    const struct plan_models models = pipeline_models(p);
+    struct gen_request read = *r;
+    if (!pipeline_read_prompts(&read, p, NULL, err))
+        return false;
+    return gen_plan_make(out, &read, &models, p->backend, &within, NULL, err);
+}
 
-    /* One arena serves every run: a run that needs no more takes nothing from the system. */
-    static bool ensure_arena(struct pipeline * p, size_t bytes, struct error * err)
-    {
-        if (p->arena && p->arena_bytes >= bytes)
-            return true;
-        if (p->arena)
-            p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
-        p->arena = NULL;
-        if (!p->backend->fn->arena_new(p->backend, &p->arena, bytes, err))
-            return false;
-        p->arena_bytes = bytes;
+const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)
+{
+    return p->tokenizer[0] ? p->tokenizer[0] : p->tokenizer[1];
+}
+
+/* One arena serves every run: a run that needs no more takes nothing from the system. */
+static bool ensure_arena(struct pipeline *p, size_t bytes, struct error *err)
+{
+    if (p->arena && p->arena_bytes >= bytes)
         return true;
+    if (p->arena)
+        p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
+    p->arena = NULL;
+    if (!p->backend->fn->arena_new(p->backend, &p->arena, bytes, err))
+        return false;
+    p->arena_bytes = bytes;
+    return true;
+}
+
+/* Both models are told about the request before either draws. */
+static bool encode(struct text_cond cond[2], const struct stage *s, struct error *err)
+{
+    return text_encode(&cond[0], s, &s->base, err) &&
+           (!s->refiner.model || text_encode(&cond[1], s, &s->refiner, err));
+}
+
+static bool run_stages(const struct stage *s, const struct image *input, struct error *err)
+{
+    struct text_cond cond[2] = {0};
+    struct latents latents = {0};
+
+    bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err) &&
+              vae_decode(s, &latents, err);
+    stages_cleanup(s);
+    text_cond_clear(&cond[0]);
+    text_cond_clear(&cond[1]);
+    free(latents.x);
+    return ok;
+}
+
+/* That a LoRA does not fit the refiner too is as it should be. */
+static void warn(struct gen_result *result, const struct pipeline *p, const struct gen_plan *plan)
+{
+    for (int i = 0; i < p->loras.n_warnings; i++)
+        gen_warnings_add(&result->warnings, "%s", p->loras.warnings[i]);
+    if (!p->refiner || plan->phase[PLAN_REFINE].used)
+        return;
+    if (model_view(p->model)->family == MODEL_SD1)
+        gen_warnings_add(&result->warnings, "the refiner %s is ignored: %s is no SDXL model",
+                         model_view(p->refiner)->name, model_view(p->model)->name);
+    else
+        gen_warnings_add(&result->warnings, "the refiner %s has no step to take over",
+                         model_view(p->refiner)->name);
+}
+
+bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
+                  struct gen_plan *plan, const struct image *input, const struct watch *watch,
+                  struct error *err)
+{
+    struct gen_result result = {.n_images = plan->batch, .planned_peak_bytes = plan->peak_bytes};
+    struct process_memory memory = {0};
+    double started = clock_seconds();
+
+    if (r->mode == GEN_IMG2IMG &&
+        (!input || input->width != r->width || input->height != r->height))
+        return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", r->width,
+                         r->height);
+    bool peak_is_ours = process_memory_reset_peak();
+    result.images = calloc((size_t)plan->batch, sizeof *result.images);
+    if (!result.images)
+        return error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
+
+    struct stage s = {.base = stages_base(p->model, p->tokenizer, plan),
+                      .backend = p->backend,
+                      .request = r,
+                      .embeddings_dir = p->embeddings_dir,
+                      .plan = plan,
+                      .watch = watch,
+                      .result = &result};
+    bool ok = ensure_arena(p, plan->arena_bytes, err);
+    s.arena = p->arena;
+    if (plan->phase[PLAN_REFINE].used)
+        s.refiner = stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, plan);
+    warn(&result, p, plan);
+    ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? input : NULL, err) &&
+         process_memory_read(&memory, err);
+    if (!ok) {
+        pipeline_result_clear(&result);
+        return false;
     }
+    result.measured_peak_bytes = peak_is_ours ? memory.peak_bytes : 0;
+    result.total_seconds = clock_seconds() - started;
+    *out = result;
+    return true;
+}
 
-    /* Both models are told about the request before either draws. */
-    static bool encode(struct text_cond cond[2], const struct stage *s, struct error *err)
-    {
-        return text_encode(&cond[0], s, &s->base, err) &&
-               (!s->refiner.model || text_encode(&cond[1], s, &s->refiner, err));
-    }
-
-    static bool run_stages(const struct stage *s, const struct image *input, struct error *err)
-    {
-        struct text_cond cond[2] = {0};
-        struct latents latents = {0};
-
-        bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err) &&
-                  vae_decode(s, &latents, err);
-        stages_cleanup(s);
-        text_cond_clear(&cond[0]);
-        text_cond_clear(&cond[1]);
-        free(latents.x);
-        return ok;
-    }
-
-    /* That a LoRA does not fit the refiner too is as it should be. */
-    static void warn(struct gen_result * result, const struct pipeline *p,
-                     const struct gen_plan *plan)
-    {
-        for (int i = 0; i < p->loras.n_warnings; i++)
-            gen_warnings_add(&result->warnings, "%s", p->loras.warnings[i]);
-        if (!p->refiner || plan->phase[PLAN_REFINE].used)
-            return;
-        if (model_view(p->model)->family == MODEL_SD1)
-            gen_warnings_add(&result->warnings, "the refiner %s is ignored: %s is no SDXL model",
-                             model_view(p->refiner)->name, model_view(p->model)->name);
-        else
-            gen_warnings_add(&result->warnings, "the refiner %s has no step to take over",
-                             model_view(p->refiner)->name);
-    }
-
-    bool pipeline_run(struct gen_result * out, struct pipeline * p, const struct gen_request *r,
-                      struct gen_plan *plan, const struct image *input, const struct watch *watch,
-                      struct error *err)
-    {
-        struct gen_result result = {.n_images = plan->batch,
-                                    .planned_peak_bytes = plan->peak_bytes};
-        struct process_memory memory = {0};
-        double started = clock_seconds();
-
-        if (r->mode == GEN_IMG2IMG &&
-            (!input || input->width != r->width || input->height != r->height))
-            return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", r->width,
-                             r->height);
-        bool peak_is_ours = process_memory_reset_peak();
-        result.images = calloc((size_t)plan->batch, sizeof *result.images);
-        if (!result.images)
-            return error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
-
-        struct stage s = {.base = stages_base(p->model, p->tokenizer, plan),
-                          .backend = p->backend,
-                          .request = r,
-                          .embeddings_dir = p->embeddings_dir,
-                          .plan = plan,
-                          .watch = watch,
-                          .result = &result};
-        bool ok = ensure_arena(p, plan->arena_bytes, err);
-        s.arena = p->arena;
-        if (plan->phase[PLAN_REFINE].used)
-            s.refiner = stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, plan);
-        warn(&result, p, plan);
-        ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? input : NULL, err) &&
-             process_memory_read(&memory, err);
-        if (!ok) {
-            pipeline_result_clear(&result);
-            return false;
-        }
-        result.measured_peak_bytes = peak_is_ours ? memory.peak_bytes : 0;
-        result.total_seconds = clock_seconds() - started;
-        *out = result;
-        return true;
-    }
-
-    void pipeline_result_clear(struct gen_result * r)
-    {
-        for (int i = 0; r->images && i < r->n_images; i++)
-            image_clear(&r->images[i]);
-        free(r->images);
-        *r = (struct gen_result){0};
-    }
+void pipeline_result_clear(struct gen_result *r)
+{
+    for (int i = 0; r->images && i < r->n_images; i++)
+        image_clear(&r->images[i]);
+    free(r->images);
+    *r = (struct gen_result){0};
+}
