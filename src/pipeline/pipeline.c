@@ -230,11 +230,11 @@ static bool run_stages(const struct stage *s, const struct image *input, struct 
     struct text_cond cond[2] = {0};
     struct latents latents = {0};
 
-    bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err) &&
-              vae_decode(s, &latents, err);
-    stages_cleanup(s);
+    bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err);
     text_cond_clear(&cond[0]);
     text_cond_clear(&cond[1]);
+    ok = ok && vae_decode(s, &latents, err);
+    stages_cleanup(s);
     free(latents.x);
     return ok;
 }

@@ -186,6 +186,11 @@ static void changes_texts_from_step_to_step(const struct fixture *f)
     CHECK(same(&pair, 1, &alone, 0));
     pipeline_result_clear(&pair);
     pipeline_result_clear(&alone);
+    r.prompt = second.prompt = "red circle"; /* copied for two, not for one */
+    pair = draw(f, &r), alone = draw(f, &second);
+    CHECK(same(&pair, 1, &alone, 0));
+    pipeline_result_clear(&pair);
+    pipeline_result_clear(&alone);
     r = request("circle");
     r.negative_prompt = "[red:blue:2]";
     struct gen_request fixed = r;
@@ -276,6 +281,23 @@ static void takes_tags_out_and_tells(const struct fixture *f)
     pipeline_result_clear(&b);
 }
 
+/* 60 chunks of two texts take megabytes, which are gone before the picture is decoded; draw holds
+ * the measured peak against the plan. */
+static void plans_for_what_long_prompts_take(const struct fixture *f)
+{
+    enum { CHUNKS = 60 };
+    static const char chunk[] = "red circle BREAK ";
+    char prompt[CHUNKS * (sizeof chunk - 1) + 16];
+    struct gen_request r = request(prompt);
+    for (size_t i = 0; i < CHUNKS; i++)
+        memcpy(prompt + i * (sizeof chunk - 1), chunk, sizeof chunk);
+    memcpy(prompt + CHUNKS * (sizeof chunk - 1), "[red:blue:1]", sizeof "[red:blue:1]");
+    r.width = r.height = 512; /* the decoder needs the most */
+    r.steps = 2;
+    struct gen_result out = draw(f, &r);
+    pipeline_result_clear(&out);
+}
+
 static void refuses_what_was_not_planned(const struct fixture *f)
 {
     struct gen_request r = request("red"), other = request("red BREAK blue");
@@ -307,6 +329,7 @@ int main(void)
         adds_up_composed_prompts(&f);
         takes_textual_inversions(&f);
         takes_tags_out_and_tells(&f);
+        plans_for_what_long_prompts_take(&f);
         refuses_what_was_not_planned(&f);
     }
     tokenizer_close(f.tokenizer);
