@@ -122,6 +122,7 @@ static void puts_chunks_side_by_side(const struct fixture *f)
     struct text_cond a = encode(f, &both), b = encode(f, &one), c = encode(f, &two);
     const size_t n = b.each;
     CHECK(a.set.n_chunks == 2 && a.each == 2 * n && a.set.n_texts == 2);
+    CHECK(a.set.n_different == 4);
     CHECK(memcmp(a.rows, b.rows, n * sizeof *a.rows) == 0);     /* star */
     CHECK(memcmp(a.rows + n, c.rows, n * sizeof *a.rows) == 0); /* nothing, as two's negative */
     CHECK(memcmp(a.rows + 2 * n, b.rows + n, n * sizeof *a.rows) == 0);
@@ -129,6 +130,17 @@ static void puts_chunks_side_by_side(const struct fixture *f)
     text_cond_clear(&a);
     text_cond_clear(&b);
     text_cond_clear(&c);
+
+    /* Equal chunks are encoded once. */
+    both.prompt = "star BREAK [a red circle:x:3] BREAK a red circle";
+    a = encode(f, &both), b = encode(f, &one);
+    CHECK(a.set.n_chunks == 3 && a.set.n_different == 3); /* star, a red circle, nothing */
+    CHECK(memcmp(a.rows + 3 * n, b.rows, n * sizeof *a.rows) == 0);
+    CHECK(memcmp(a.rows + 4 * n, b.rows + n, n * sizeof *a.rows) == 0);
+    CHECK(memcmp(a.rows + 5 * n, b.rows + n, n * sizeof *a.rows) == 0);
+    text_cond_clear(&a);
+    text_cond_clear(&b);
+    both.prompt = "a red circle BREAK on blue";
     struct gen_request cut = both;
     cut.prompt = one.prompt;
     CHECK(!same_pictures(f, &both, &cut));

@@ -165,6 +165,33 @@ static bool join_chunks(struct reader *r, struct error *err)
     return true;
 }
 
+static bool is_same(const struct prompt_set_chunk *a, const struct prompt_set_chunk *b)
+{
+    for (int e = 0; e < 2; e++)
+        if (memcmp(a->of[e].ids, b->of[e].ids, sizeof a->of[e].ids) != 0 ||
+            memcmp(a->of[e].weights, b->of[e].weights, sizeof a->of[e].weights) != 0)
+            return false;
+    return true;
+}
+
+/* Empty chunks are often the same, and those of a text that changes in another place. */
+static bool find_same(struct prompt_set *s, struct error *err)
+{
+    const int n = s->n_texts * s->n_chunks;
+
+    s->same = calloc((size_t)n, sizeof *s->same);
+    if (!s->same)
+        return error_set(err, ERROR_MEMORY, "no memory for the prompts' tokens");
+    for (int i = 0; i < n; i++) {
+        int k = 0;
+        while (k < i && (s->same[k] != k || !is_same(&s->chunks[k], &s->chunks[i])))
+            k++;
+        s->same[i] = k;
+        s->n_different += k == i;
+    }
+    return true;
+}
+
 static bool list_steps(struct reader *r, struct error *err)
 {
     struct prompt_set *s = r->out;
@@ -201,7 +228,7 @@ static bool read_all(struct reader *r, struct gen_warnings *warnings, struct err
     r->chunks = calloc((size_t)s->n_texts, sizeof *r->chunks);
     if (!r->chunks)
         return error_set(err, ERROR_MEMORY, "no memory for %d texts", s->n_texts);
-    return read_texts(r, err) && join_chunks(r, err) && list_steps(r, err);
+    return read_texts(r, err) && join_chunks(r, err) && find_same(s, err) && list_steps(r, err);
 }
 
 bool prompt_set_read(struct prompt_set *out, const struct prompt_source *from,
@@ -229,6 +256,7 @@ struct gen_text_need prompt_set_need(const struct prompt_set *s)
 {
     return (struct gen_text_need){.texts = s->n_texts,
                                   .chunks = s->n_chunks,
+                                  .different = s->n_different,
                                   .parts = s->n_parts,
                                   .vectors = s->words.n_vectors,
                                   .changes = s->changes};
@@ -237,6 +265,7 @@ struct gen_text_need prompt_set_need(const struct prompt_set *s)
 void prompt_set_clear(struct prompt_set *s)
 {
     free(s->chunks);
+    free(s->same);
     free(s->texts);
     prompt_words_clear(&s->words);
     *s = (struct prompt_set){0};

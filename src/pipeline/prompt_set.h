@@ -18,6 +18,8 @@ struct prompt_set {
     int n_negative_texts;  /* the first ones */
     int n_texts, n_chunks; /* every text has as many chunks, the last ones perhaps empty */
     struct prompt_set_chunk *chunks; /* owned; [n_texts][n_chunks] */
+    int *same;       /* owned; the place of the first chunk that is equal, for each */
+    int n_different; /* chunks; the others need not be encoded */
     int n_parts; /* texts of one answer: the negative prompt, where guided, then what AND divides */
     double weights[PROMPT_SET_MAX_PARTS]; /* of the parts behind the negative prompt */
     bool guided;                          /* part 0 is the negative prompt */

@@ -43,12 +43,13 @@ struct encoder {
     const struct stage *stage;
     const struct expert *expert;
     const struct prompt_set *set;
-    int which;    /* 0 or 1 */
-    size_t width; /* its own */
-    int lot;      /* chunks of one run */
-    float *ids;   /* one lot */
-    float *out;   /* one lot's hidden states; for the pooled text its last ones */
-    float *eos;   /* [n][width], the last states at the end of the text; second encoder */
+    const int *places; /* of the different chunks among all */
+    int which;         /* 0 or 1 */
+    size_t width;      /* its own */
+    int lot;           /* chunks of one run */
+    float *ids;        /* one lot */
+    float *out;        /* one lot's hidden states; for the pooled text its last ones */
+    float *eos;        /* [n][width], the last states at the end of the text; second encoder */
 };
 
 static size_t end_of_text(const struct encoder *c, int chunk)
@@ -69,20 +70,23 @@ static void keep(const struct encoder *c, struct network *net, float *rows, size
 {
     const size_t bytes = c->width * sizeof *rows;
     const size_t each = TOKENIZER_LENGTH * c->width;
+    const int *places = c->places + first;
 
     exec_read(net->exec, net->out, c->out, BACKEND_ROWS);
     for (int i = 0; i < n; i++)
         prompt_chunks_emphasize(c->out + (size_t)i * each, c->width,
-                                &c->set->chunks[first + i].of[c->which]);
-    for (size_t i = 0; i < (size_t)n * TOKENIZER_LENGTH; i++)
-        memcpy(rows + ((size_t)first * TOKENIZER_LENGTH + i) * row_width, c->out + i * c->width,
-               bytes);
+                                &c->set->chunks[places[i]].of[c->which]);
+    for (size_t i = 0; i < (size_t)n * TOKENIZER_LENGTH; i++) {
+        const size_t row =
+            (size_t)places[i / TOKENIZER_LENGTH] * TOKENIZER_LENGTH + i % TOKENIZER_LENGTH;
+        memcpy(rows + row * row_width, c->out + i * c->width, bytes);
+    }
     if (!net->last)
         return;
     exec_read(net->exec, net->last, c->out, BACKEND_ROWS);
     for (int i = 0; i < n; i++)
-        memcpy(c->eos + (size_t)(first + i) * c->width,
-               c->out + (size_t)i * each + end_of_text(c, first + i) * c->width, bytes);
+        memcpy(c->eos + (size_t)places[i] * c->width,
+               c->out + (size_t)i * each + end_of_text(c, places[i]) * c->width, bytes);
 }
 
 static bool run_lots(const struct encoder *c, float *rows, size_t row_width, int n, int first_call,
@@ -99,7 +103,8 @@ static bool run_lots(const struct encoder *c, float *rows, size_t row_width, int
         const int left = n - first < c->lot ? n - first : c->lot;
         for (int i = 0; ok && i < left; i++)
             ok = write_ids(c->ids + (size_t)i * TOKENIZER_LENGTH,
-                           c->set->chunks[first + i].of[c->which].ids, clip, words->n_vectors, err);
+                           c->set->chunks[c->places[first + i]].of[c->which].ids, clip,
+                           words->n_vectors, err);
         if (!ok)
             break;
         exec_write(net->exec, net->ids, c->ids, BACKEND_ROWS);
@@ -116,9 +121,10 @@ static int lot_of(const struct network *net)
     return (int)graph_tensor_view(net->graph, net->ids)->shape.n;
 }
 
-static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float *pooled, int n,
+static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float *pooled,
                         int first_call, int calls, struct error *err)
 {
+    const int n = c->set->n_texts * c->set->n_chunks;
     struct network *net = c->expert->text[c->which];
     double started = clock_seconds();
 
@@ -129,7 +135,7 @@ static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float 
     c->eos = stages_numbers(net->last ? (size_t)n * c->width : 1, err);
     bool ok = c->ids && c->out && c->eos && stages_begin(c->stage, net, err);
     if (ok) {
-        ok = run_lots(c, rows, row_width, n, first_call, calls, err);
+        ok = run_lots(c, rows, row_width, c->set->n_different, first_call, calls, err);
         stages_end(c->stage, net, c->expert->text_phase, started);
     }
     if (ok && net->last && pooled)
@@ -140,11 +146,12 @@ static bool run_encoder(struct encoder *c, float *rows, size_t row_width, float 
     return ok;
 }
 
-bool text_chunks_encode(float *rows, float *pooled, const struct stage *s, const struct expert *e,
-                        const struct prompt_set *set, struct error *err)
+/* Each encoder over the different chunks. */
+static bool run_encoders(float *rows, float *pooled, const struct encoder *job, struct error *err)
 {
-    const int n = set->n_texts * set->n_chunks;
+    const struct expert *e = job->expert;
     const size_t row_width = text_chunks_width(model_view(e->model));
+    const int n = job->set->n_different;
     size_t at = 0;
     int calls = 0, call = 0;
 
@@ -152,13 +159,44 @@ bool text_chunks_encode(float *rows, float *pooled, const struct stage *s, const
         if (e->text[i])
             calls += (n + lot_of(e->text[i]) - 1) / lot_of(e->text[i]);
     for (int i = 0; i < 2; i++) {
-        struct encoder c = {.stage = s, .expert = e, .set = set, .which = i};
+        struct encoder c = *job;
+        c.which = i;
         if (!e->text[i])
             continue;
-        if (!run_encoder(&c, rows + at, row_width, pooled, n, call, calls, err))
+        if (!run_encoder(&c, rows + at, row_width, pooled, call, calls, err))
             return false;
         call += (n + c.lot - 1) / c.lot;
         at += c.width;
     }
+    return true;
+}
+
+/* Chunks that are equal to an earlier one take its answer. */
+static void copy_same(float *x, const struct prompt_set *set, size_t each)
+{
+    for (int i = 0; i < set->n_texts * set->n_chunks; i++)
+        if (set->same[i] != i)
+            memcpy(x + (size_t)i * each, x + (size_t)set->same[i] * each, each * sizeof *x);
+}
+
+bool text_chunks_encode(float *rows, float *pooled, const struct stage *s, const struct expert *e,
+                        const struct prompt_set *set, struct error *err)
+{
+    const struct model_info *info = model_view(e->model);
+    int *places = calloc((size_t)set->n_different, sizeof *places);
+    const struct encoder job = {.stage = s, .expert = e, .set = set, .places = places};
+
+    if (!places)
+        return error_set(err, ERROR_MEMORY, "no memory for the prompts' tokens");
+    for (int i = 0, k = 0; i < set->n_texts * set->n_chunks; i++)
+        if (set->same[i] == i)
+            places[k++] = i;
+    const bool ok = run_encoders(rows, pooled, &job, err);
+    free(places);
+    if (!ok)
+        return false;
+    copy_same(rows, set, TOKENIZER_LENGTH * text_chunks_width(info));
+    if (pooled)
+        copy_same(pooled, set, text_chunks_pooled_width(info));
     return true;
 }

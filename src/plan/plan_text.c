@@ -12,7 +12,7 @@ static bool build(struct planner *p, struct plan_stage *stage, struct error *err
     const struct model_info *info = model_view(stage->model);
     const struct gen_text_need need = planner_text_need(p, stage->model);
     const struct network_options options = {.attention = p->plan->levers.attention,
-                                            .chunks = need.texts * need.chunks,
+                                            .chunks = need.different,
                                             .vectors = need.vectors,
                                             .loras = planner_loras(p, stage->model)};
     const int n = lot_of(p);
@@ -30,7 +30,7 @@ static void add_needs(struct planner *p, struct plan_stage *stage)
 {
     const struct network *both[] = {&stage->net, &stage->net_2};
     const struct gen_text_need need = planner_text_need(p, stage->model);
-    const int lot = lot_of(p), runs = (need.texts * need.chunks + lot - 1) / lot;
+    const int lot = lot_of(p), runs = (need.different + lot - 1) / lot;
     size_t largest = 0;
 
     for (int i = 0; i < 2; i++) {

@@ -120,6 +120,8 @@ struct gen_text_need planner_text_need(const struct planner *p, const struct mod
         need.texts = parts;
     if (!need.chunks)
         need.chunks = 1;
+    if (!need.different)
+        need.different = need.texts * need.chunks;
     return need;
 }
 

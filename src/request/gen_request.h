@@ -18,11 +18,12 @@ enum gen_syntax { GEN_SYNTAX_WEBUI, GEN_SYNTAX_OFF, GEN_SYNTAX_COUNT };
 
 /* What a model's prompts take.  Zeroes: as much as plain prompts of one chunk. */
 struct gen_text_need {
-    int texts;    /* different ones that are encoded */
-    int chunks;   /* of 77 tokens, of each text */
-    int parts;    /* texts of one answer of the UNet */
-    int vectors;  /* of textual inversions */
-    bool changes; /* from step to step */
+    int texts;     /* different ones that are encoded */
+    int chunks;    /* of 77 tokens, of each text */
+    int different; /* chunks that are encoded; not more than texts * chunks */
+    int parts;     /* texts of one answer of the UNet */
+    int vectors;   /* of textual inversions */
+    bool changes;  /* from step to step */
 };
 
 enum { GEN_MAX_LORAS = 16, GEN_MAX_LORA_SCALE = 100 };
