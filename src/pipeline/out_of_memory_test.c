@@ -162,6 +162,26 @@ static void draws_or_says_why_not(struct pipeline *p, enum gen_mode mode, const 
     pipeline_result_clear(&want);
 }
 
+/* The folder holds no file of the names: a file's own memory is the file reader's business. */
+static void reads_prompts_or_says_why_not(struct pipeline *p)
+{
+    struct gen_request r = request(GEN_TXT2IMG);
+    struct error err = {0};
+
+    r.prompt = "a (red:1.2) [circle|star] BREAK <lora:x:1> [a:b:1] AND blue <y:1> :0.5";
+    r.negative_prompt = "[x:y:1] \\( BREAK BREAK";
+    CHECK(pipeline_set_embeddings(p, "assets/demo-model/unet", &err));
+    for (int n = 1;; n++) {
+        err = (struct error){0};
+        fail_at(n);
+        bool ok = pipeline_read_prompts(&r, p, NULL, &err);
+        if (judge("prompts", n, ok, &err))
+            break;
+    }
+    CHECK(r.text[0].parts == 3 && r.text[0].chunks == 2);
+    CHECK(pipeline_set_embeddings(p, NULL, &err));
+}
+
 /* Lists of operations and a few latents; anything of a network's size belongs into the arena. */
 static void allocates_nothing_large(struct pipeline *p)
 {
@@ -190,6 +210,7 @@ int main(void)
     }
     memset(input.px, 90, image_bytes(&input));
     opens_a_model_or_says_why_not(b);
+    reads_prompts_or_says_why_not(p);
     draws_or_says_why_not(p, GEN_TXT2IMG, NULL);
     draws_or_says_why_not(p, GEN_IMG2IMG, &input);
     allocates_nothing_large(p);

@@ -63,19 +63,19 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Whether the file's name without its ending is a word of a text. */
-static bool is_named(const char *file, char *const *texts, struct error *err)
+static bool is_named(bool *named, const char *file, char *const *texts, struct error *err)
 {
     const size_t stem = tensor_file_stem(file);
     size_t found;
 
+    *named = false;
     if (stem == 0 || file[stem] == '\0')
-        return false;
+        return true;
     char *name = lower(file, stem, err);
-    bool named = false;
-    for (int i = 0; name && !named && i < TEXTS; i++)
-        named = prompt_scan_word(&found, texts[i], strlen(texts[i]), 0, name);
+    for (int i = 0; name && !*named && i < TEXTS; i++)
+        *named = prompt_scan_word(&found, texts[i], strlen(texts[i]), 0, name);
     free(name);
-    return named;
+    return name != NULL;
 }
 
 /* The files of a folder that a text names, in the order of their names. */
@@ -85,12 +85,12 @@ static bool list_files(struct names *out, const char *dir, char *const *texts, s
     bool ok = true;
 
     for (int i = 0; d && ok && i < MAX_FILES; i++) {
-        struct error why = {0};
         const struct dirent *entry = readdir(d);
+        bool named;
         if (!entry)
             break;
-        if (is_named(entry->d_name, texts, &why))
-            ok = add_name(out, entry->d_name, err);
+        ok = is_named(&named, entry->d_name, texts, err) &&
+             (!named || add_name(out, entry->d_name, err));
     }
     if (d)
         closedir(d);
