@@ -119,6 +119,18 @@ int graph_picture(struct graph *g, struct graph_shape shape)
     return tensor;
 }
 
+int graph_ring(struct graph *g, struct graph_shape shape, int64_t full_h)
+{
+    if (shape.h > full_h)
+        shape.h = full_h;
+    int tensor = graph_picture(g, shape);
+    if (tensor) {
+        g->tensors[tensor].ring = shape.h < full_h;
+        g->tensors[tensor].full_h = full_h;
+    }
+    return tensor;
+}
+
 int graph_input(struct graph *g, struct graph_shape shape)
 {
     return new_tensor(g, shape, GRAPH_INPUT);
@@ -260,8 +272,19 @@ static int64_t joined_channels(const struct graph *g, int x, int x2)
     if (!x2)
         return a.c;
     struct graph_shape b = g->tensors[x2].shape;
-    return a.n == b.n && a.h == b.h && a.w == b.w && is_whole(g, x) && is_whole(g, x2) ? a.c + b.c
-                                                                                       : 0;
+    return a.n == b.n && g->tensors[x].full_h == g->tensors[x2].full_h && a.w == b.w ? a.c + b.c
+                                                                                     : 0;
+}
+
+/* Of what a source reads, or 0 when its parts do not fit together. */
+static int64_t source_channels(const struct graph *g, const struct graph_source *s)
+{
+    const int64_t all = joined_channels(g, s->x, s->x2);
+    const int64_t last = g->tensors[s->x2 ? s->x2 : s->x].shape.c;
+
+    if (!all || !s->channels)
+        return all;
+    return s->channels > 0 && s->channels <= last ? all - last + s->channels : 0;
 }
 
 /* What a convolution's kernel slides over, whole, or n = 0 when the parts do not fit. */
@@ -269,7 +292,7 @@ static struct graph_shape source_shape(const struct graph *g, const struct graph
 {
     struct graph_shape shape = g->tensors[s->x].shape;
 
-    shape.c = joined_channels(g, s->x, s->x2);
+    shape.c = source_channels(g, s);
     shape.h = g->tensors[s->x].full_h;
     if (s->enlarge) {
         shape.h = s->enlarge_h ? s->enlarge_h : shape.h * 2;
@@ -283,6 +306,12 @@ static struct graph_shape source_shape(const struct graph *g, const struct graph
     return shape.c ? shape : (struct graph_shape){0};
 }
 
+/* True when rows [lo, hi) have a place in the tensor at the same time. */
+static bool holds_rows(const struct graph_tensor *t, int64_t lo, int64_t hi)
+{
+    return t->ring ? hi - lo <= t->shape.h : lo >= t->y0 && hi <= t->y0 + t->shape.h;
+}
+
 /* True when the source's windows follow one another and hold all rows the op reads. */
 static bool windows_suffice(const struct graph *g, const struct graph_conv *op)
 {
@@ -293,13 +322,39 @@ static bool windows_suffice(const struct graph *g, const struct graph_conv *op)
         const struct graph_tensor *t = &g->tensors[op->in.more[i]];
         struct graph_shape as_first = first->shape;
         as_first.h = t->shape.h;
-        if (op->in.x2 || t->y0 != end || t->full_h != first->full_h ||
+        if (op->in.x2 || first->ring || t->ring || t->y0 != end || t->full_h != first->full_h ||
             !same_shape(t->shape, as_first))
             return false;
         end += t->shape.h;
     }
     graph_op_conv_rows(op, first->full_h, &lo, &hi);
-    return lo >= first->y0 && hi <= end;
+    if (op->in.x2 && !holds_rows(&g->tensors[op->in.x2], lo, hi))
+        return false;
+    return first->ring ? holds_rows(first, lo, hi) : lo >= first->y0 && hi <= end;
+}
+
+/* True when the tensor can be added to rows [y, y + out.h) of a result that is full_h high. */
+static bool is_addend(const struct graph *g, int tensor, struct graph_shape out, int64_t full_h,
+                      int64_t y)
+{
+    const struct graph_tensor *t = &g->tensors[tensor];
+    return t->shape.n == out.n && t->shape.c == out.c && t->shape.w == out.w &&
+           t->full_h == full_h && holds_rows(t, y, y + out.h);
+}
+
+/* True when the op's rows have a place in `into`, in channels that it does not read. */
+static bool fits_into(const struct graph *g, const struct graph_conv *op, struct graph_shape out,
+                      int64_t full_h)
+{
+    if (!is_tensor(g, op->into) || g->tensors[op->into].role == GRAPH_INPUT)
+        return false;
+    const struct graph_tensor *t = &g->tensors[op->into];
+    const int64_t read = op->into == (op->in.x2 ? op->in.x2 : op->in.x) ? op->in.channels : 0;
+    if ((op->into == op->in.x || op->into == op->in.x2) && (!read || op->into_c < read))
+        return false;
+    return t->shape.n == out.n && op->into_c >= 0 && op->into_c <= t->shape.c - out.c &&
+           t->shape.w == out.w && t->full_h == full_h &&
+           holds_rows(t, op->out_y, op->out_y + out.h);
 }
 
 /* Completes the window of a result that is full_h rows high; false when something does not fit. */
@@ -312,18 +367,10 @@ static bool set_window(const struct graph *g, struct graph_conv *op, struct grap
     if (op->out_rows < 1 || op->out_y < 0 || op->out_y > full_h - op->out_rows)
         return false;
     out->h = op->out_rows;
-    if (op->residual) {
-        const struct graph_tensor *r = &g->tensors[op->residual];
-        if (!same_shape(r->shape, *out) || r->full_h != full_h || r->y0 != op->out_y)
-            return false;
-    }
-    if (op->into) {
-        if (!is_tensor(g, op->into) || g->tensors[op->into].role == GRAPH_INPUT)
-            return false;
-        const struct graph_shape into = g->tensors[op->into].shape;
-        if (!same_shape(into, (struct graph_shape){out->n, out->c, full_h, out->w}))
-            return false;
-    }
+    if ((op->residual && !is_addend(g, op->residual, *out, full_h, op->out_y)) ||
+        (op->outer && !is_addend(g, op->outer, *out, full_h, op->out_y)) ||
+        (op->into && !fits_into(g, op, *out, full_h)))
+        return false;
     return windows_suffice(g, op);
 }
 

@@ -10,6 +10,12 @@
  * window, in an order that is the same however the picture is cut: a network run in bands gives the
  * same bits as one run whole.
  *
+ * Or it may be a ring: of a taller picture the rows written last, row y in place y mod its height.
+ * Convolutions write pictures and rings piece by piece, also some channels at a time, and read
+ * their first channels alone: a dense block (Huang et al. 2017) grows in one tensor without joined
+ * copies.  What rows and channels hold at an op is what ops before it wrote; that they were written
+ * and not yet written over is the network function's business.
+ *
  * Tensors and weights are named by small numbers; 0 means none.  A failure (no memory, too many
  * operations, shapes that do not fit together) is sticky: build the whole graph, then ask
  * graph_check once. */
@@ -68,6 +74,8 @@ struct graph_source {
     bool enlarge; /* nearest neighbour, before the kernel slides over it: row y of the enlarged
                      picture is row floor(y * h / enlarged h) */
     int64_t enlarge_h, enlarge_w;    /* 0: twice the size of the whole picture */
+    int64_t channels;                /* of x2, or of x where there is no x2, only the first so many;
+                                        0: all */
     int more[GRAPH_MAX_WINDOWS - 1]; /* windows that follow x from above to below without a gap;
                                         the first 0 ends them; only without x2 */
 };
@@ -82,10 +90,16 @@ struct graph_conv {
     int pad_before, pad_after; /* zeros (after norm and silu) above/left and below/right */
     int channel_add;           /* [n, out_c, 1, 1], added to every place; 0: none */
     enum graph_act act;
-    int residual;            /* same shape (and window) as the result, added last; 0: none */
+    float scale;       /* of what act gives; 0: 1 */
+    int residual;      /* as many channels as the result, and holds its rows; added; 0: none */
+    float outer_scale; /* of all that, where there is an outer residual */
+    int outer;         /* like residual; added last; 0: none */
     int64_t out_y, out_rows; /* the rows of the result to compute; 0 rows: all.  Stored ops never
                                 have 0 rows */
-    int into;                /* a graph_picture to write these rows into; 0: a tensor of its own */
+    int into;                /* a graph_picture or graph_ring to write these rows into, perhaps one
+                                that is read: the rows and channels of x and x2 must be others, the
+                                residual's may be the same; 0: a tensor of its own */
+    int64_t into_c;          /* channel of `into` that the first one goes to */
 };
 
 struct graph_group_norm {
@@ -152,6 +166,7 @@ enum graph_tensor_role { GRAPH_VALUE, GRAPH_INPUT, GRAPH_OUTPUT };
 struct graph_tensor {
     struct graph_shape shape;
     enum graph_tensor_role role;
+    bool ring;      /* keeps shape.h rows of full_h, row y in place y mod shape.h */
     int64_t y0;     /* of a window: the row of the picture it begins with; else 0 */
     int64_t full_h; /* height of the whole picture */
     int first_op;   /* index of the op that writes it (first); -1 for inputs */
@@ -183,6 +198,9 @@ int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *f
 bool graph_add_rank(struct graph *g, int weight, int rank) MUST_CHECK;
 /* A tensor that convolutions write piece by piece (`into`). */
 int graph_picture(struct graph *g, struct graph_shape shape);
+/* The same of a picture full_h rows high, of which shape.h rows are kept; a picture where that is
+ * all of them. */
+int graph_ring(struct graph *g, struct graph_shape shape, int64_t full_h);
 int graph_conv(struct graph *g, const struct graph_conv *op);
 int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op);   /* [n, 4c, 1, 1] */
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op); /* [n, 2c, 1, 1] */

@@ -30,10 +30,10 @@ int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS])
     switch (op->kind) {
     case GRAPH_OP_CONV: {
         const struct graph_conv *c = &op->u.conv;
-        const int ids[] = {c->in.x, c->in.x2, c->in.affine, c->channel_add, c->residual};
+        const int ids[] = {c->in.x, c->in.x2, c->in.affine, c->channel_add, c->residual, c->outer};
         if (!c->in.x)
             return list(tensors, 1, (int[]){-1});
-        int n = list(tensors, 5, ids);
+        int n = list(tensors, 6, ids);
         /* Several windows stand in for x2, so that all together have room. */
         return n + list(tensors + n, c->in.x2 ? 0 : GRAPH_MAX_WINDOWS - 1, c->in.more);
     }
@@ -96,6 +96,14 @@ int graph_op_weights(const struct graph_op *op, int weights[2])
     return 0;
 }
 
+/* Numbers of a convolution's result: of pictures that it writes into, its own part. */
+static double conv_numbers(const struct graph *g, const struct graph_op *o)
+{
+    const struct graph_shape out = graph_tensor_view(g, o->out)->shape;
+    const struct graph_conv *c = &o->u.conv;
+    return (double)out.n * (double)c->out_c * (double)c->out_rows * (double)out.w;
+}
+
 double graph_op_flops(const struct graph *g, int op)
 {
     const struct graph_op *o = graph_op_view(g, op);
@@ -107,9 +115,7 @@ double graph_op_flops(const struct graph *g, int op)
         double depth = 1;
         for (int i = 1; i < w->n_dims; i++)
             depth *= (double)w->dims[i];
-        if (o->u.conv.into) /* only its own rows */
-            out *= (double)o->u.conv.out_rows / (double)graph_tensor_view(g, o->out)->shape.h;
-        return out * depth * (o->u.conv.act == GRAPH_ACT_GEGLU ? 4 : 2);
+        return conv_numbers(g, o) * depth * (o->u.conv.act == GRAPH_ACT_GEGLU ? 4 : 2);
     }
     case GRAPH_OP_ATTENTION: {
         struct graph_shape k = graph_tensor_view(g, o->u.attention.k)->shape;
@@ -140,29 +146,36 @@ static double count(const struct graph *g, int tensor)
     return (double)graph_shape_count(graph_tensor_view(g, tensor)->shape);
 }
 
+/* Windows overlap what is read, and a picture is written in parts. */
+static double conv_moved(const struct graph *g, const struct graph_op *o)
+{
+    const struct graph_conv *c = &o->u.conv;
+    const struct graph_tensor *x = graph_tensor_view(g, c->in.x);
+    int64_t lo, hi, channels = x->shape.c;
+
+    if (c->in.x2)
+        channels += graph_tensor_view(g, c->in.x2)->shape.c;
+    if (c->in.channels)
+        channels += c->in.channels - graph_tensor_view(g, c->in.x2 ? c->in.x2 : c->in.x)->shape.c;
+    graph_op_conv_rows(c, x->full_h, &lo, &hi);
+    return (double)(x->shape.n * channels * x->shape.w) * (double)(hi - lo) +
+           conv_numbers(g, o) * (1 + (c->residual != 0) + (c->outer != 0)) +
+           (c->in.affine ? count(g, c->in.affine) : 0) +
+           (c->channel_add ? count(g, c->channel_add) : 0);
+}
+
 double graph_op_numbers(const struct graph *g, int op)
 {
     const struct graph_op *o = graph_op_view(g, op);
     int reads[GRAPH_MAX_READS];
+
+    if (o->kind == GRAPH_OP_CONV)
+        return conv_moved(g, o);
     int n = graph_op_reads(o, reads);
     double sum = count(g, o->out);
-
     for (int i = 0; i < n; i++)
         sum += count(g, reads[i]);
-    if (o->kind != GRAPH_OP_CONV)
-        return sum;
-
-    /* Windows overlap what is read, and a picture is written in parts. */
-    const struct graph_conv *c = &o->u.conv;
-    const struct graph_tensor *x = graph_tensor_view(g, c->in.x);
-    const struct graph_tensor *out = graph_tensor_view(g, o->out);
-    double row = (double)(x->shape.n * x->shape.c * x->shape.w);
-    int64_t lo, hi, stored = x->shape.h;
-    for (int i = 0; i < GRAPH_MAX_WINDOWS - 1 && c->in.more[i]; i++)
-        stored += graph_tensor_view(g, c->in.more[i])->shape.h;
-    graph_op_conv_rows(c, x->full_h, &lo, &hi);
-    return sum - row * (double)(stored - (hi - lo)) -
-           count(g, o->out) * (1 - (double)c->out_rows / (double)out->shape.h);
+    return sum;
 }
 
 const char *graph_op_name(enum graph_op_kind kind)

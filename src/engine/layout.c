@@ -49,7 +49,11 @@ static int overwritten(const struct graph *g, int op)
     }
     if (!candidate)
         return 0;
-    const struct graph_tensor *t = graph_tensor_view(g, candidate);
+    const struct graph_tensor *t = graph_tensor_view(g, candidate),
+                              *out = graph_tensor_view(g, o->out);
+    /* A taller window would be at the same spot for other rows. */
+    if (t->ring || t->y0 != out->y0 || t->shape.h != out->shape.h)
+        return 0;
     return t->role == GRAPH_VALUE && t->last_op == op ? candidate : 0;
 }
 

@@ -14,8 +14,8 @@ struct conv_run {
     struct conv_delta delta;
     const float *bias;        /* weight_rows numbers, or NULL */
     const float *channel_add; /* n numbers a picture, or NULL */
-    const float *residual;
-    float *out;
+    const float *residual, *outer;
+    float *out; /* with into_c */
     unsigned char *workspace;
     int first_sub; /* of those that are computed at once */
 };
@@ -169,30 +169,38 @@ static void multiply(const struct conv_run *c, const struct conv_region *r, int 
 static const void *direct_rows(const struct conv_run *c, const struct conv_region *r,
                                const struct conv_block *b, size_t *stride)
 {
-    int64_t channels = c->plan.channels[b->source];
-    *stride = (size_t)channels * 4;
-    return c->rows.source[b->source] + r->y * channels + b->c;
+    size_t channels = c->plan.pitch[b->source];
+    *stride = channels * 4;
+    return c->rows.source[b->source] + (size_t)r->y * channels + b->c;
 }
 
-/* Writes one run of places that are neighbours in the output and belong to one picture: `place` in
- * the window, `to` in the tensor written. */
-static void finish_run(const struct conv_run *c, const float *acc, int64_t place, int64_t to,
-                       int64_t image, int64_t rows, int column, int columns, int gate_at)
+/* Where a run of places that are neighbours in the output begins in each tensor. */
+struct spot {
+    int64_t image, to, residual, outer;
+};
+
+/* Writes one run of places of one picture. */
+static void finish_run(const struct conv_run *c, const float *acc, struct spot at, int64_t rows,
+                       int column, int columns, int gate_at)
 {
     const struct cpu_conv_plan *p = &c->plan;
     bool geglu = p->op->act == GRAPH_ACT_GEGLU;
-    size_t stride = (size_t)p->n * (p->subs == 4 ? 2 : 1);
+    size_t step = p->subs == 4 ? 2 : 1;
     struct cpu_finish f = {
-        .out = c->out + to * p->n + column,
-        .out_stride = stride,
+        .out = c->out + (size_t)at.to * p->to.c + column,
+        .out_stride = p->to.c * step,
         .acc = acc,
         .acc_stride = p->acc_stride,
         .gate = geglu ? acc + gate_at : NULL,
         .bias = c->bias ? c->bias + column : NULL,
         .gate_bias = geglu && c->bias ? c->bias + p->n + column : NULL,
-        .channel_add = c->channel_add ? c->channel_add + image * p->n + column : NULL,
-        .residual = c->residual ? c->residual + place * p->n + column : NULL,
-        .residual_stride = stride,
+        .channel_add = c->channel_add ? c->channel_add + at.image * p->n + column : NULL,
+        .residual = c->residual ? c->residual + (size_t)at.residual * p->residual.c + column : NULL,
+        .residual_stride = p->residual.c * step,
+        .outer = c->outer ? c->outer + (size_t)at.outer * p->outer.c + column : NULL,
+        .outer_stride = p->outer.c * step,
+        .scale = p->op->scale,
+        .outer_scale = p->op->outer_scale,
         .rows = (int)rows,
         .n = columns,
         .act = p->op->act,
@@ -212,8 +220,8 @@ static void finish(const struct conv_run *c, const struct conv_region *r, int su
             int64_t image = row / p->image_rows, stop = (image + 1) * p->image_rows;
             if (!c->channel_add || stop > r->y + r->rows)
                 stop = r->y + r->rows;
-            finish_run(c, acc + (size_t)(row - r->y) * p->acc_stride, row, row, image, stop - row,
-                       column, columns, gate_at);
+            finish_run(c, acc + (size_t)(row - r->y) * p->acc_stride,
+                       (struct spot){image, row, row, row}, stop - row, column, columns, gate_at);
             row = stop;
         }
         return;
@@ -222,15 +230,18 @@ static void finish(const struct conv_run *c, const struct conv_region *r, int su
         for (int64_t y = 0; y < r->rows; y++) {
             int64_t at = i * conv_plan_image(p, r) + y * conv_plan_pitch(p, r);
             int64_t image = r->image + i;
-            /* Row within the window; of a doubled picture's four results two may lie outside. */
-            int64_t row = scale * (p->oy + r->y + y) + sub / 2 - p->op->out_y;
-            int64_t x = scale * r->x + sub % 2;
-            if (row < 0 || row >= p->op->out_rows)
+            /* Of a doubled picture's four results two may lie outside the window. */
+            int64_t row = scale * (p->oy + r->y + y) + sub / 2, x = scale * r->x + sub % 2;
+            if (row < p->op->out_y || row >= p->op->out_y + p->op->out_rows)
                 continue;
-            int64_t place = (image * p->op->out_rows + row) * width + x;
-            int64_t to = (image * p->to_h + p->to_y + row) * width + x;
-            finish_run(c, acc + (size_t)at * p->acc_stride, place, to, image, r->cols, column,
-                       columns, gate_at);
+            struct spot spot = {.image = image,
+                                .to = conv_plan_row(&p->to, image, row) * width + x};
+            if (c->residual)
+                spot.residual = conv_plan_row(&p->residual, image, row) * width + x;
+            if (c->outer)
+                spot.outer = conv_plan_row(&p->outer, image, row) * width + x;
+            finish_run(c, acc + (size_t)at * p->acc_stride, spot, r->cols, column, columns,
+                       gate_at);
         }
 }
 
@@ -401,8 +412,8 @@ static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
 {
     for (int tensor = in->x; tensor && rows->n_windows < GRAPH_MAX_WINDOWS;) {
         const struct graph_tensor *t = graph_tensor_view(ctx->graph, tensor);
-        rows->window[rows->n_windows++] =
-            (struct conv_window){ctx->tensors[tensor], t->y0, t->shape.h};
+        rows->window[rows->n_windows++] = (struct conv_window){
+            ctx->tensors[tensor], {t->shape.h, t->y0, t->ring, (size_t)t->shape.c}};
         tensor = rows->n_windows < GRAPH_MAX_WINDOWS ? in->more[rows->n_windows - 1] : 0;
     }
 }
@@ -420,14 +431,19 @@ static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
     for (int i = 0; i < c->delta.n; i++)
         rank += c->delta.list[i].rank;
     ASSERT(rank == c->plan.rank); /* the graph made room for exactly these */
-    c->out = ctx->tensors[graph_op_view(ctx->graph, op)->out];
+    c->out = ctx->tensors[graph_op_view(ctx->graph, op)->out] + o->into_c;
     c->rows = (struct conv_rows){
         .plan = &c->plan,
         .source = {ctx->tensors[o->in.x], o->in.x2 ? ctx->tensors[o->in.x2] : NULL},
         .affine = o->in.affine ? ctx->tensors[o->in.affine] : NULL};
     bind_windows(&c->rows, ctx, &o->in);
+    if (o->in.x2) {
+        const struct graph_tensor *t = graph_tensor_view(ctx->graph, o->in.x2);
+        c->rows.joined = (struct conv_rows_of){t->shape.h, t->y0, t->ring, (size_t)t->shape.c};
+    }
     c->channel_add = o->channel_add ? ctx->tensors[o->channel_add] : NULL;
     c->residual = o->residual ? ctx->tensors[o->residual] : NULL;
+    c->outer = o->outer ? ctx->tensors[o->outer] : NULL;
     if (o->bias) {
         const struct weight_view *bias = weights_find(ctx->weights, o->bias);
         float *to = (float *)(void *)(ctx->workspace + c->plan.bias_at);

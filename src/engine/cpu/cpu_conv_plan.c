@@ -31,6 +31,14 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static struct conv_rows_of rows_of(const struct graph *g, int tensor)
+{
+    if (!tensor)
+        return (struct conv_rows_of){0};
+    const struct graph_tensor *t = graph_tensor_view(g, tensor);
+    return (struct conv_rows_of){t->shape.h, t->y0, t->ring, (size_t)t->shape.c};
+}
+
 /* Shapes of the whole picture. */
 static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
 {
@@ -40,8 +48,14 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
 
     x.h = graph_tensor_view(g, c->in.x)->full_h;
     p->op = c;
-    p->channels[0] = (int)x.c;
-    p->channels[1] = c->in.x2 ? (int)graph_tensor_view(g, c->in.x2)->shape.c : 0;
+    p->pitch[0] = (size_t)x.c;
+    p->pitch[1] = c->in.x2 ? (size_t)graph_tensor_view(g, c->in.x2)->shape.c : 0;
+    for (int i = 0; i < 2; i++)
+        p->channels[i] =
+            (int)(c->in.channels && i == (c->in.x2 != 0) ? c->in.channels : (int64_t)p->pitch[i]);
+    p->to = rows_of(g, graph_op_view(g, op)->out);
+    p->residual = rows_of(g, c->residual);
+    p->outer = rows_of(g, c->outer);
     p->n = (int)c->out_c;
     p->panel_sets = c->act == GRAPH_ACT_GEGLU ? 2 : 1;
     p->weight_rows = p->n * p->panel_sets;
@@ -65,7 +79,7 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->w = x.w;
     p->eh = !c->in.enlarge ? x.h : c->in.enlarge_h ? c->in.enlarge_h : 2 * x.h;
     p->ew = !c->in.enlarge ? x.w : c->in.enlarge_w ? c->in.enlarge_w : 2 * x.w;
-    p->oh = p->to_h = out->full_h;
+    p->oh = out->full_h;
     p->ow = out->shape.w;
 }
 
@@ -85,13 +99,22 @@ static void take_subs(struct cpu_conv_plan *p)
     p->ow = p->ew = p->w;
 }
 
+/* True when the op's rows are all that the tensor holds, so that rows need no thinking. */
+static bool is_just(const struct graph *g, int tensor, const struct graph_conv *c)
+{
+    if (!tensor)
+        return true;
+    const struct graph_tensor *t = graph_tensor_view(g, tensor);
+    return !t->ring && t->y0 == c->out_y && t->shape.h == c->out_rows;
+}
+
 /* Narrows a plan for the whole picture to the rows that the op computes. */
-static void take_window(struct cpu_conv_plan *p, const struct graph *g, int op)
+static void take_window(struct cpu_conv_plan *p, const struct graph *g)
 {
     const struct graph_conv *c = p->op;
     const struct graph_tensor *x = graph_tensor_view(g, c->in.x);
-    const struct graph_tensor *out = graph_tensor_view(g, graph_op_view(g, op)->out);
-    bool same_rows = x->y0 == c->out_y && x->shape.h == c->out_rows;
+    bool same_rows = is_just(g, c->in.x, c) && is_just(g, c->in.x2, c) &&
+                     is_just(g, c->residual, c) && is_just(g, c->outer, c);
 
     if (p->flat && same_rows && !c->into) {
         p->image_rows = x->shape.h * x->shape.w;
@@ -106,8 +129,6 @@ static void take_window(struct cpu_conv_plan *p, const struct graph *g, int op)
     }
     p->oy = c->out_y;
     p->oh = c->out_rows;
-    p->to_h = out->shape.h;
-    p->to_y = c->out_y - out->y0;
     if (p->subs == 4) {
         p->oy = c->out_y / 2;
         p->oh = (c->out_y + c->out_rows - 1) / 2 - p->oy + 1;
@@ -330,7 +351,7 @@ bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, in
     set_blocks(p, p->share_a ? TARGET_B_BYTES / (4 * p->taps * TARGET_GROUP_COLUMNS)
                              : TARGET_A_BYTES / (4 * places));
 
-    take_window(p, g, op);
+    take_window(p, g);
     p->direct_a = p->flat && k->a_is_f32 && !p->op->in.affine && !p->op->in.silu;
     p->region_rows = p->oh;
     p->region_cols = p->ow;

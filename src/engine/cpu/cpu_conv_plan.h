@@ -29,6 +29,18 @@ struct conv_region {
     int64_t x, cols;
 };
 
+/* How the rows of a picture lie in a tensor that is read or written. */
+struct conv_rows_of {
+    int64_t h, y0; /* rows there are, and which the first one is */
+    bool ring;     /* row y in place y mod h */
+    size_t c;      /* channels there are */
+};
+
+static inline int64_t conv_plan_row(const struct conv_rows_of *t, int64_t image, int64_t y)
+{
+    return image * t->h + (t->ring ? y % t->h : y - t->y0);
+}
+
 /* Channels [c, c + kc) of source tensor 0 or 1. */
 struct conv_block {
     int source;
@@ -50,8 +62,9 @@ struct cpu_conv_plan {
     int64_t eh, ew;             /* after enlarging */
     int64_t oh, ow;             /* places of the window, whose first row is oy */
     int64_t oy;
-    int64_t to_h, to_y; /* rows of the tensor written to, and where in it the window begins */
-    int channels[2];
+    struct conv_rows_of to, residual, outer;
+    int channels[2];    /* that are read */
+    size_t pitch[2];    /* channels there are */
     int n, weight_rows; /* output channels; rows of the weight (twice n for GEGLU) */
     int kernel, stride, pad, taps;
     int subs;         /* results of a place: 4 where a doubled picture is not made, else 1 */

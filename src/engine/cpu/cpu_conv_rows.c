@@ -9,7 +9,7 @@ int64_t cpu_conv_rows_count(const struct cpu_conv_plan *p, const struct conv_reg
 
 static const float *source_row(const struct conv_rows *s, const struct conv_block *b, int64_t row)
 {
-    return s->source[b->source] + row * s->plan->channels[b->source] + b->c;
+    return s->source[b->source] + (size_t)row * s->plan->pitch[b->source] + b->c;
 }
 
 static void set_affine(struct cpu_prepare *p, const struct conv_rows *s, const struct conv_block *b,
@@ -35,7 +35,7 @@ static void prepare_flat(const struct conv_rows *s, const struct conv_region *r,
         struct cpu_prepare p = {.to = to + (size_t)(row - r->y) * b->a_row,
                                 .to_stride = b->a_row,
                                 .from = source_row(s, b, row),
-                                .from_stride = (size_t)plan->channels[b->source],
+                                .from_stride = plan->pitch[b->source],
                                 .rows = (int)((stop < end ? stop : end) - row),
                                 .kc = b->kc,
                                 .kc_pad = b->kc_pad,
@@ -65,8 +65,8 @@ static void prepare_run(const struct line *l, int64_t x, int64_t step, int64_t c
     int64_t row = l->row * plan->w + column;
     struct cpu_prepare p = {.to = l->to + (size_t)x * l->b->a_row,
                             .to_stride = (size_t)step * l->b->a_row,
-                            .from = l->from + row * plan->channels[l->b->source] + l->b->c,
-                            .from_stride = (size_t)(column_step * plan->channels[l->b->source]),
+                            .from = l->from + (size_t)row * plan->pitch[l->b->source] + l->b->c,
+                            .from_stride = (size_t)column_step * plan->pitch[l->b->source],
                             .rows = (int)n,
                             .kc = l->b->kc,
                             .kc_pad = l->b->kc_pad,
@@ -94,16 +94,17 @@ static bool find_row(struct line *l, int64_t y)
     const struct conv_rows *s = l->s;
     const struct conv_window *w = s->window;
 
-    if (l->b->source == 1) { /* joined sources are whole */
-        l->from = s->source[1];
-        l->row = l->image * s->plan->h + y;
-        return true;
+    const struct conv_rows_of *rows = &s->joined;
+
+    l->from = s->source[1];
+    if (l->b->source == 0) {
+        while (!w->rows.ring && y >= w->rows.y0 + w->rows.h && w < &s->window[s->n_windows - 1])
+            w++;
+        l->from = w->x;
+        rows = &w->rows;
     }
-    while (y >= w->y0 + w->h && w < &s->window[s->n_windows - 1])
-        w++;
-    l->from = w->x;
-    l->row = l->image * w->h + y - w->y0;
-    return y >= w->y0 && y < w->y0 + w->h;
+    l->row = conv_plan_row(rows, l->image, y);
+    return rows->ring || (y >= rows->y0 && y < rows->y0 + rows->h);
 }
 
 static void prepare_line(const struct line *l)

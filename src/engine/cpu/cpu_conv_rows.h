@@ -4,16 +4,17 @@
 
 #include "engine/cpu/cpu_conv_plan.h"
 
-/* Rows [y0, y0 + h) of every stored picture. */
+/* Some rows of every stored picture. */
 struct conv_window {
     const float *x;
-    int64_t y0, h;
+    struct conv_rows_of rows;
 };
 
 /* What preparing reads. */
 struct conv_rows {
     const struct cpu_conv_plan *plan;
     const float *source[2];
+    struct conv_rows_of joined;                   /* rows of source 1 */
     struct conv_window window[GRAPH_MAX_WINDOWS]; /* of source 0, from above to below */
     int n_windows;
     const float *affine; /* n pictures of c scales and c shifts; NULL: none */

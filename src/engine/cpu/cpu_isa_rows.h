@@ -66,6 +66,7 @@ ALWAYS_INLINE void finish_kind(const struct cpu_finish *f, const enum graph_act 
         const float *acc = f->acc + (size_t)i * f->acc_stride;
         const float *gate = f->gate ? f->gate + (size_t)i * f->acc_stride : NULL;
         const float *residual = f->residual ? f->residual + (size_t)i * f->residual_stride : NULL;
+        const float *outer = f->outer ? f->outer + (size_t)i * f->outer_stride : NULL;
         float *out = f->out + (size_t)i * f->out_stride;
         for (int j = 0; j < f->n; j += VEC_LANES) {
             const int n = lanes_left(f->n, j);
@@ -82,8 +83,12 @@ ALWAYS_INLINE void finish_kind(const struct cpu_finish *f, const enum graph_act 
             } else {
                 x = activate(x, act);
             }
+            if (f->scale != 0.0f)
+                x *= splat(f->scale);
             if (residual)
                 x += load_some(residual + j, n);
+            if (outer)
+                x = x * splat(f->outer_scale) + load_some(outer + j, n);
             store_some(out + j, x, n);
         }
     }

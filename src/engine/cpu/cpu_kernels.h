@@ -59,7 +59,8 @@ struct cpu_pack {
     int taps;         /* numbers between k are `taps`, tap t lies at +t */
 };
 
-/* out = act(acc + bias + channel_add) + residual, row by row; pointers may be NULL where said. */
+/* out = outer + outer_scale * (residual + scale * act(acc + bias + channel_add)), row by row, each
+ * step rounded; pointers may be NULL where said. */
 struct cpu_finish {
     float *out;
     size_t out_stride; /* floats */
@@ -70,6 +71,10 @@ struct cpu_finish {
     const float *channel_add;      /* n numbers, or NULL */
     const float *residual;         /* may equal out; or NULL */
     size_t residual_stride;
+    const float *outer; /* like residual; NULL: neither added nor scaled */
+    size_t outer_stride;
+    float scale; /* 0: 1 */
+    float outer_scale;
     int rows, n;
     enum graph_act act;
 };
