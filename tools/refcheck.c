@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 
 static void (*const groups[])(struct refcheck *r) = {
-    refcheck_text,     refcheck_sampler, refcheck_stage,  refcheck_lora,
-    refcheck_pipeline, refcheck_sdxl,    refcheck_images,
+    refcheck_text,     refcheck_sampler, refcheck_stage,   refcheck_lora,
+    refcheck_pipeline, refcheck_sdxl,    refcheck_upscale, refcheck_images,
 };
 
 static bool is_list_of_rows(const char *name)

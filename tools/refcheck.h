@@ -71,6 +71,7 @@ void refcheck_stage(struct refcheck *r);    /* text encoder, UNet, VAE */
 void refcheck_lora(struct refcheck *r);     /* with a LoRA */
 void refcheck_pipeline(struct refcheck *r); /* latents of whole runs */
 void refcheck_sdxl(struct refcheck *r);     /* text encoders and latents of SDXL */
+void refcheck_upscale(struct refcheck *r);  /* ESRGAN upscalers */
 void refcheck_images(struct refcheck *r);   /* the program's pictures */
 
 #endif

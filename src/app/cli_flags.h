@@ -21,6 +21,7 @@ enum cli_command_bit {
     CLI_PLAN = 128,
     CLI_CHECK_MEMORY = 256,
     CLI_LORA_CHECK = 512,
+    CLI_UPSCALE = 1024,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
 };
@@ -42,6 +43,8 @@ struct cli_options {
     struct settings_origins origins;
 
     const char *prompt, *negative_prompt; /* never NULL */
+    const char *upscaler;                 /* NULL when not given */
+    double scale;                         /* 0 when not given */
     const char *image, *output;           /* NULL when not given; plan's image may be "WxH" */
     const char *preview;                  /* NULL when not given */
     int64_t preview_every;                /* steps; 0 when not given */

@@ -8,6 +8,7 @@
 #include "app/cli_interrupt.h"
 #include "app/cli_lora_check.h"
 #include "app/cli_plan.h"
+#include "app/cli_upscale.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,9 @@ static bool run_command(const struct cli_options *o, struct error *err)
         return cli_inspect_run(o, stdout, err);
     case CLI_LORA_CHECK:
         return cli_lora_check_run(o, stdout, err);
+    case CLI_UPSCALE:
+        cli_interrupt_install();
+        return cli_upscale_run(o, stderr, err);
     case CLI_SETTINGS:
         cli_help_print_settings(stdout, o);
         return true;

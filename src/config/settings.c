@@ -35,6 +35,8 @@ const struct settings_row settings_rows[] = {
      "text"},
     {FIELD(loras_dir), SETTINGS_TEXT, 0, 0, "loras", "LORAS_DIR", NULL,
      "folder of LoRAs, which requests call by their name"},
+    {FIELD(upscalers_dir), SETTINGS_TEXT, 0, 0, "upscalers", "UPSCALERS_DIR", NULL,
+     "folder of upscalers, which requests call by their name"},
     {FIELD(isa), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto portable avx2 avx512 amx neon",
      "instruction set of the CPU kernels; auto takes the best there is"},
     {FIELD(threads), SETTINGS_INT, 0, 256, "0", NULL, NULL,

@@ -39,6 +39,7 @@ struct settings {
     char embeddings_dir[SETTINGS_TEXT_BYTES];
     char prompt_syntax[SETTINGS_TEXT_BYTES];
     char loras_dir[SETTINGS_TEXT_BYTES];
+    char upscalers_dir[SETTINGS_TEXT_BYTES];
     char isa[32];
     int64_t threads;
     int64_t max_side;
