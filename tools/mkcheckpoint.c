@@ -5,7 +5,8 @@
  * standard deviation 1/sqrt(inputs), less where a branch is added to its input.
  *
  * With --lora, a LoRA for such a model instead: of a rank, for attention and feed-forward layers,
- * or with --locon for convolutions and everything else that is a matrix too. */
+ * or with --locon for convolutions and everything else that is a matrix too.  "esrgan" makes an
+ * upscaler of full size: RRDBNet of 64 features, 23 blocks and 32 more features a convolution. */
 #include "mkcheckpoint.h"
 
 #include "base/buf.h"
@@ -42,6 +43,7 @@ struct job {
     struct model_info info;
     const char *out, *tokenizer;
     bool single_file;
+    int upscale;   /* 1, 2, 4 or 8: an upscaler; 0: something else */
     int lora_rank; /* 0: a checkpoint */
     bool locon, peft;
     bool holes; /* weights are zeros that take no room on the disk: for planning */
@@ -215,6 +217,46 @@ static bool plan_lora(void *ctx, const char *name, const int64_t *dims, int n_di
         down[i] = dims[i];
     return plan_factor(job, module, false, down, n_dims) &&
            plan_factor(job, module, true, up, n_dims);
+}
+
+static void plan_conv(struct job *job, const char *layer, int64_t in_c, int64_t out_c)
+{
+    for (int bias = 0; bias < 2 && job->n_tensors < MAX_TENSORS; bias++) {
+        struct planned *t = &job->tensors[job->n_tensors++];
+        memset(t, 0, sizeof *t);
+        t->n_names = 1;
+        t->dtype = job->dtype;
+        t->n_dims = bias ? 1 : 4;
+        t->dims[0] = out_c;
+        t->dims[1] = in_c;
+        t->dims[2] = t->dims[3] = 3;
+        t->count = bias ? out_c : out_c * in_c * 9;
+        snprintf(t->names[0], sizeof t->names[0], "%s.%s", layer, bias ? "bias" : "weight");
+        memcpy(t->file_name, t->names[0], sizeof t->file_name);
+    }
+}
+
+/* Real-ESRGAN's names; below 4 times it folds pixels into channels and enlarges 4 times. */
+static void plan_upscaler(struct job *job)
+{
+    enum { WIDTH = 64, GROWTH = 32, BLOCKS = 23, CONVS = 5, DENSE = 3 };
+    const int fold = job->upscale < 4 ? 4 / job->upscale : 1, ups = job->upscale == 8 ? 3 : 2;
+    char layer[64];
+
+    plan_conv(job, "conv_first", 3 * fold * fold, WIDTH);
+    for (int i = 0; i < BLOCKS * DENSE * CONVS; i++) {
+        const int k = i % CONVS;
+        snprintf(layer, sizeof layer, "body.%d.rdb%d.conv%d", i / CONVS / DENSE,
+                 i / CONVS % DENSE + 1, k + 1);
+        plan_conv(job, layer, WIDTH + k * GROWTH, k == CONVS - 1 ? WIDTH : GROWTH);
+    }
+    plan_conv(job, "conv_body", WIDTH, WIDTH);
+    for (int i = 1; i <= ups; i++) {
+        snprintf(layer, sizeof layer, "conv_up%d", i);
+        plan_conv(job, layer, WIDTH, WIDTH);
+    }
+    plan_conv(job, "conv_hr", WIDTH, WIDTH);
+    plan_conv(job, "conv_last", WIDTH, 3);
 }
 
 static void store(unsigned char *to, enum dtype type, float f)
@@ -413,6 +455,10 @@ static bool write_folder(struct job *job, struct error *err)
 
 static bool write_single(struct job *job, struct error *err)
 {
+    if (job->upscale) {
+        plan_upscaler(job);
+        return write_file(job, job->out, err);
+    }
     const int n_parts = job->lora_rank ? MODEL_VAE : MODEL_PARTS;
     for (job->part = 0; (int)job->part < n_parts; job->part++)
         if (job->info.has_part[job->part] &&
@@ -463,6 +509,11 @@ static bool read_option(struct job *job, const char *name, const char *value)
         job->single_file = true;
         return *value >= '1' && *value <= '9' && *end == 0 && rank <= 2048;
     }
+    if (strcmp(name, "--scale") == 0) {
+        job->upscale = value[1] ? 0 : *value - '0';
+        return *value &&
+               (job->upscale == 1 || job->upscale == 2 || job->upscale == 4 || job->upscale == 8);
+    }
     if (strcmp(name, "--seed") == 0) {
         job->seed = strtoull(value, &end, 10);
         return *value >= '0' && *value <= '9' && *end == 0;
@@ -501,7 +552,11 @@ static bool read_arguments(struct job *job, int argc, char **argv)
     job->out = words[1];
     if (job->vae_dtype == DTYPE_COUNT)
         job->vae_dtype = job->dtype;
-    return n == 2 && model_presets_find(&job->info, words[0]);
+    if (n == 2 && strcmp(words[0], "esrgan") == 0) {
+        job->upscale = job->upscale ? job->upscale : 4;
+        return job->single_file = true;
+    }
+    return n == 2 && !job->upscale && model_presets_find(&job->info, words[0]);
 }
 
 int main(int argc, char **argv)
@@ -510,10 +565,11 @@ int main(int argc, char **argv)
     struct error err = {0};
 
     if (!read_arguments(&job, argc, argv)) {
-        fprintf(stderr, "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner OUT\n"
-                        "       [--single-file] [--holes] [--lora RANK [--locon] [--peft]]\n"
-                        "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
-                        "       [--tokenizer DIR]\n");
+        fprintf(stderr,
+                "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner|esrgan OUT\n"
+                "       [--single-file] [--holes] [--lora RANK [--locon] [--peft]]\n"
+                "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
+                "       [--tokenizer DIR] [--scale 1|2|4|8 (esrgan)]\n");
         return 2;
     }
     job.tensors = calloc(MAX_TENSORS, sizeof *job.tensors);

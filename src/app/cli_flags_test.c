@@ -94,13 +94,14 @@ static void numbers_are_held_to_their_rows_range(void)
         char below[100], above[100];
         if (f->kind != CLI_INT && f->kind != CLI_NUMBER)
             continue;
+        char *command = f->commands & CLI_IMG2IMG ? "img2img" : "upscale";
         snprintf(below, sizeof below, "--%s=%.0f", f->name, f->min - 1);
         snprintf(above, sizeof above, "--%s=%.0f", f->name, f->max + 1);
-        CHECK(!parse(&o, (char *[MAX_WORDS]){"d", "img2img", below}, &err));
+        CHECK(!parse(&o, (char *[MAX_WORDS]){"d", command, below}, &err));
         CHECK(strstr(err.text, f->name));
-        CHECK(!parse(&o, (char *[MAX_WORDS]){"d", "img2img", above}, &err));
+        CHECK(!parse(&o, (char *[MAX_WORDS]){"d", command, above}, &err));
         snprintf(above, sizeof above, "--%s=%.0f", f->name, f->max);
-        CHECK(parse(&o, (char *[MAX_WORDS]){"d", "img2img", "--image=x", above}, &err));
+        CHECK(parse(&o, (char *[MAX_WORDS]){"d", command, "--image=x", above}, &err));
     }
 }
 
