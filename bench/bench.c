@@ -8,6 +8,7 @@
 #include "bench_model.h"
 #include "bench_ops.h"
 #include "bench_report.h"
+#include "bench_upscale.h"
 #include "engine/cpu/cpu_backend.h"
 #include "engine/cpu/cpu_kernels.h"
 #include "engine/cpu/cpu_pool.h"
@@ -20,6 +21,7 @@ struct options {
     const char *isa; /* NULL: the best; "all": one after another */
     const char *only;
     const char *model; /* its phases instead of single operations */
+    const char *upscaler;
     int width, height;
     int threads; /* 0: one per physical core */
     int runs;
@@ -29,7 +31,7 @@ struct options {
 static void print_help(void)
 {
     puts("usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
-         "       [--model PATH [--width N] [--height N]]\n"
+         "       [--model PATH | --upscaler PATH] [--width N] [--height N]\n"
          "\n"
          "Measures memory, float32 multiply-adds and the engine's operations.\n"
          "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
@@ -39,7 +41,8 @@ static void print_help(void)
          "  --only SUBSTRING  only work whose name contains it, such as conv or 64x64\n"
          "  --model PATH      the phases of a model instead: text encode, one guided step of the\n"
          "                    UNet, VAE decode and encode\n"
-         "  --width N, --height N  the model's picture; 512\n"
+         "  --upscaler PATH   an upscaler's network instead, on a picture\n"
+         "  --width N, --height N  the picture; 512\n"
          "  --json            results as JSON");
 }
 
@@ -77,6 +80,8 @@ static bool read_options(struct options *o, char **argv, struct error *err)
             ok = read_text(&o->only, name, *++arg, err);
         else if (strcmp(name, "--model") == 0)
             ok = read_text(&o->model, name, *++arg, err);
+        else if (strcmp(name, "--upscaler") == 0)
+            ok = read_text(&o->upscaler, name, *++arg, err);
         else if (strcmp(name, "--width") == 0)
             ok = read_count(&o->width, name, *++arg, 8192, err);
         else if (strcmp(name, "--height") == 0)
@@ -129,8 +134,10 @@ static bool measure_isa(struct bench_report *r, const struct options *o, const c
     if (!cpu_backend_open(&b, r->threads, isa, err))
         return false;
     const bool ok =
-        o->model ? bench_model_run(r, b, isa, o->model, o->width, o->height, o->only, !o->json, err)
-                 : bench_ops_run(r, b, isa, o->only, !o->json, err);
+        o->upscaler ? bench_upscale_run(r, b, isa, o->upscaler, o->width, o->height, !o->json, err)
+        : o->model
+            ? bench_model_run(r, b, isa, o->model, o->width, o->height, o->only, !o->json, err)
+            : bench_ops_run(r, b, isa, o->only, !o->json, err);
     b->fn->close(b);
     return ok;
 }
