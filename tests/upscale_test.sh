@@ -54,7 +54,7 @@ refuses_what_cannot_be() {
     [ "$status" = 2 ] || fail "no picture: status $status"
     run upscale --upscaler up
     says "wants --image"
-    run upscale --upscaler up --memory-budget 9M --image in.png --output no.png
+    run upscale --upscaler up --memory-budget 5M --image in.png --output no.png
     [ "$status" = 2 ] && [ ! -e "$work/no.png" ] || fail "too little memory: status $status"
     says "at least"
 }
