@@ -7,9 +7,8 @@
 #include <malloc.h>
 #endif
 
-/* Gives what earlier stages freed back to the system: glibc keeps it, the more the larger its
- * blocks were, and the plan of this stage does not count it. */
-static void return_freed(void)
+/* glibc keeps what is freed, the more the larger its blocks were. */
+void stages_return_freed(void)
 {
 #ifdef __GLIBC__
     malloc_trim(0);
@@ -74,7 +73,7 @@ struct prompt_source stages_prompts(const struct expert *e, const char *embeddin
 
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 {
-    return_freed();
+    stages_return_freed();
     return exec_start(n->exec, s->arena, err);
 }
 
@@ -96,7 +95,7 @@ void stages_cleanup(const struct stage *s)
         if (stage->net_2.weights)
             weights_drop(stage->net_2.weights);
     }
-    return_freed();
+    stages_return_freed();
 }
 
 struct call {

@@ -89,4 +89,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
 
 bool vae_decode(const struct stage *s, const struct latents *latents, struct error *err) MUST_CHECK;
 
+/* Gives freed memory back to the system, which no plan counts. */
+void stages_return_freed(void);
+
 #endif

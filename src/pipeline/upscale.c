@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "memory/process_memory.h"
 #include "nn/rrdb.h"
+#include "pipeline/stages.h"
 #include "plan/gen_plan.h"
 
 #include <inttypes.h>
@@ -95,6 +96,7 @@ static bool read_base(struct upscale_plan *p, struct error *err)
 {
     struct process_memory now = {0};
 
+    stages_return_freed();
     if (!process_memory_read(&now, err))
         return false;
     p->base_bytes = (size_t)now.resident_bytes;
@@ -239,6 +241,7 @@ static bool write_image(const struct upscale_plan *p, const struct upscaler *u,
         }
     exec_write(p->exec, p->image, rows, BACKEND_ROWS);
     free(rows);
+    stages_return_freed();
     return true;
 }
 
