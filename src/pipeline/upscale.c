@@ -92,21 +92,22 @@ static size_t host_bytes(const struct upscale_plan *p)
            (size_t)graph_shape_count(ring) * sizeof(float);
 }
 
-static bool read_base(struct upscale_plan *p, struct error *err)
+static bool set_peak(struct upscale_plan *p, size_t base_bytes, struct error *err)
 {
     struct process_memory now = {0};
 
     stages_return_freed();
-    if (!process_memory_read(&now, err))
+    if (!base_bytes && !process_memory_read(&now, err))
         return false;
-    p->base_bytes = (size_t)now.resident_bytes;
+    p->base_bytes = base_bytes ? base_bytes : (size_t)now.resident_bytes;
     p->peak_bytes =
         p->base_bytes + GEN_PLAN_PROCESS_BYTES + p->weights_bytes + p->arena_bytes + p->host_bytes;
     return true;
 }
 
 /* One way, laid out. */
-static bool lay_out(struct upscale_plan *p, const struct upscaler *u, struct error *err)
+static bool lay_out(struct upscale_plan *p, const struct upscaler *u, size_t base_bytes,
+                    struct error *err)
 {
     const struct upscaler_config *c = upscaler_file_config(u->file);
     const struct rrdb_tiling tiling = {p->rows, p->up_rows};
@@ -128,7 +129,7 @@ static bool lay_out(struct upscale_plan *p, const struct upscaler *u, struct err
     p->host_bytes = host_bytes(p);
     p->flops = exec_flops(p->exec);
     p->seconds = exec_seconds(p->exec);
-    return read_base(p, err);
+    return set_peak(p, base_bytes, err);
 }
 
 void upscale_plan_clear(struct upscale_plan *p)
@@ -172,7 +173,7 @@ static bool find_way(struct upscale_plan *p, const struct upscaler *u,
             p->rows = rows;
             p->up_rows = bounds->up_rows ? bounds->up_rows : rows >= UP_SHARE ? rows / UP_SHARE : 1;
             p->stream = stream;
-            if (!lay_out(p, u, err))
+            if (!lay_out(p, u, bounds->base_bytes, err))
                 return false;
             if (!bounds->limit_bytes || p->peak_bytes <= bounds->limit_bytes)
                 return true;

@@ -42,6 +42,7 @@ struct upscale_plan {
 };
 
 struct upscale_bounds {
+    size_t base_bytes;  /* of the process before the run; 0: what it has once the plan is made */
     size_t limit_bytes; /* most that the process may become; 0: no bound */
     int rows, up_rows;  /* for tests: these and no others; 0: the planner's choice */
 };

@@ -183,9 +183,10 @@ static void says_what_it_needs_when_it_does_not_fit(const struct scene *s)
 
     write_file(s->path, false, "", 1, NULL);
     CHECK(upscale_open(&u, s->path, s->b, &err));
-    CHECK(upscale_plan(&roomy, u, 300, 400, &(struct upscale_bounds){0}, &err));
+    CHECK(upscale_plan(&roomy, u, 300, 400, &(struct upscale_bounds){.base_bytes = 1 << 20}, &err));
     CHECK(upscale_plan(&plan, u, 300, 400,
-                       &(struct upscale_bounds){.limit_bytes = roomy.peak_bytes - (3 << 20)},
+                       &(struct upscale_bounds){.base_bytes = 1 << 20,
+                                                .limit_bytes = roomy.peak_bytes - (3 << 20)},
                        &err));
     CHECK(plan.rows < roomy.rows && plan.peak_bytes <= roomy.peak_bytes - (3 << 20));
     upscale_plan_clear(&plan);
