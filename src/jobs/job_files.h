@@ -48,6 +48,10 @@ bool job_files_write_input(const struct job_files *f, const char *id, enum job_f
 bool job_files_measure(const struct job_files *f, const char *id, const char *outputs,
                        int64_t *bytes, struct error *err) MUST_CHECK;
 
+/* The sizes of the inputs that the job has; ERROR_NOT_FOUND names the one that is missing. */
+bool job_files_measure_inputs(const struct job_files *f, const struct job *j, int64_t *bytes,
+                              struct error *err) MUST_CHECK;
+
 /* Removes the inputs and the named results of a job.  What is not there is no error. */
 void job_files_remove(const struct job_files *f, const struct job *j);
 
@@ -61,6 +65,9 @@ typedef bool (*job_files_wanted_fn)(void *ctx, const char *id, const char *name,
  * counts them. */
 bool job_files_sweep(const struct job_files *f, job_files_wanted_fn wanted, void *ctx, int *removed,
                      struct error *err) MUST_CHECK;
+
+/* Is there any file with a job's name? */
+bool job_files_any(const struct job_files *f, bool *any, struct error *err) MUST_CHECK;
 
 /* Moves database, inputs and outputs into damaged-<time>/, whose name goes to out
  * (JOB_FILES_PATH_BYTES), and makes empty folders in their place. */

@@ -139,7 +139,7 @@ bool job_queue_requeue(struct job_queue *q, const char *id, const char *code, co
                        bool give_back, enum job_state *out, struct error *err) MUST_CHECK;
 
 /* Retention: removes what is too old or too much, longest finished first, rows and files together.
- * The job that finished last stays, whatever its size.  Runs by itself after each end of a job; to
+ * Bytes alone never remove the job that finished last.  Runs by itself after each end of a job; to
  * be called every minute or so for the age.  *removed, unless NULL, counts. */
 bool job_queue_expire(struct job_queue *q, int *removed, struct error *err) MUST_CHECK;
 

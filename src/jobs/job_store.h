@@ -16,7 +16,7 @@ struct job_change {
     const char *error_text; /* likewise */
     const char *result;     /* JOB_DONE */
     const char *outputs;    /* JOB_DONE */
-    int64_t output_bytes;   /* JOB_DONE: added to the job's bytes */
+    int64_t more_bytes;     /* added to the job's bytes; below 0 where files went */
     bool give_back;         /* JOB_QUEUED: the attempt does not count */
 };
 
@@ -52,16 +52,18 @@ struct job_store {
     /* Moves the first queued job to loading, counting an attempt.  *found tells whether there was
      * one; the caller clears *out. */
     bool (*claim)(void *ctx, struct job *out, bool *found, double when, struct error *err);
-    /* ERROR_NOT_FOUND, or ERROR_INVALID where the job is not in `from` or the table forbids it. */
+    /* ERROR_NOT_FOUND, or ERROR_INVALID where the job is not in `from` or the table forbids it.
+     * *bytes, unless NULL, is what the job's files have now. */
     bool (*move)(void *ctx, const char *id, enum job_state from, const struct job_change *change,
-                 struct error *err);
-    /* Notes that somebody wants it stopped. */
+                 int64_t *bytes, struct error *err);
+    /* Notes that somebody wants it stopped; ERROR_INVALID unless it is loading or processing. */
     bool (*ask_cancel)(void *ctx, const char *id, struct error *err);
 
     /* The longest finished jobs first, without long texts but with outputs. */
     bool (*oldest_final)(void *ctx, struct job_list *out, int max_n, struct error *err);
-    /* Removes rows of jobs in a last state, all in one step; others are left alone. */
-    bool (*remove)(void *ctx, const struct job *jobs, size_t n, struct error *err);
+    /* Removes rows of jobs in a last state, all in one step.  State and bytes of each become what
+     * the row said; where nothing was removed the id becomes "". */
+    bool (*remove)(void *ctx, struct job *jobs, size_t n, struct error *err);
 
     /* ERROR_CORRUPT says what is wrong with the file.  Takes its time. */
     bool (*check)(void *ctx, struct error *err);
