@@ -3,6 +3,7 @@
 #include "jobs/job_store_sqlite.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Row i leads from version i to i + 1.  Rows are never changed, only added. */
 static const char *const step_to[JOB_STORE_SQLITE_VERSION] = {
@@ -127,6 +128,8 @@ bool job_store_sqlite_schema_check(sqlite3 *db, bool quick, struct error *err)
         ok = says && sqlite3_stricmp(says, "ok") == 0;
         if (!ok)
             error_set(err, ERROR_CORRUPT, "is damaged: %.300s", says ? says : "no answer");
+        for (char *p = ok ? NULL : strchr(err->text, '\n'); p; p = strchr(p, '\n'))
+            *p = ' '; /* one sentence, one line */
     }
     sqlite3_finalize(stmt);
     return ok;
