@@ -53,8 +53,7 @@ static void makes_random_ids_of_version_4(void)
         CHECK(job_id_is_valid(id[i]));
         CHECK(id[i][14] == '4' && strchr("89ab", id[i][19]));
         for (int k = 0; k < i; k++)
-            if (strcmp(id[i], id[k]) == 0)
-                CHECK(strcmp(id[i], id[k]) != 0);
+            CHECK(strcmp(id[i], id[k]) != 0);
     }
 }
 
