@@ -6,12 +6,14 @@
 # The command, or the pkg-config module (pc:NAME), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
 pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
-pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev"
+pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev
+pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
-pc:sqlite3:sqlite pc:libsodium:libsodium"
+pc:sqlite3:sqlite pc:libsodium:libsodium
+pc:libmicrohttpd:libmicrohttpd"
 packages_brew_tests="clang-format:clang-format"
 
 # Prints the packages of a list whose command or module is not there.
