@@ -40,4 +40,10 @@ bool error_set_errno(struct error *err, int saved_errno, const char *what);
 
 int error_http_status(enum error_code code);
 
+/* "invalid", "not_found", "memory", ...: for programs; "none" for ERROR_NONE. */
+const char *error_code_name(enum error_code code);
+
+/* ERROR_IO for a name that is none of them. */
+enum error_code error_code_find(const char *name);
+
 #endif
