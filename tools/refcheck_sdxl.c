@@ -175,7 +175,8 @@ static bool hand_over(struct refcheck_scene *s, const struct safetensors *file, 
 {
     struct refcheck_tensor half = refcheck_tensor_named(file, "base_latents");
     struct refcheck_guide base = {.scene = s, .timesteps = timesteps};
-    const int n_steps = s->request.steps, at = gen_request_refiner_step(&s->request);
+    const int n_steps = s->request.steps;
+    const int at = gen_request_refiner_step(&s->request, n_steps);
     struct refcheck_guide refiner = {.scene = s, .timesteps = timesteps + at, .refines = true};
     const struct sampler *euler = sampler_find("Euler", NULL);
 

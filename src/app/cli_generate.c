@@ -174,9 +174,9 @@ static bool compute(struct run *run, struct error *err)
 {
     const struct gen_request *r = &run->sized.request;
     struct watching watching = {.preview = &run->preview};
-    int skip = r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
-
-    const int all = r->steps - skip, before = gen_request_refiner_step(r) - skip;
+    const struct gen_steps steps = gen_request_steps(r);
+    const int all = steps.all - steps.skipped;
+    const int before = gen_request_refiner_step(r, steps.all) - steps.skipped;
     const int base = !run->sized.plan.phase[PLAN_REFINE].used ? all : before > 0 ? before : 0;
 
     run->preview.steps = all;

@@ -355,9 +355,12 @@ static bool fill_sigmas(double *sigmas, struct denoiser *d, struct error *err)
     const struct schedule_inputs inputs = {.train = &d->turns[0].train, .sdxl = sdxl};
     const double almost = 1 + 1e-6; /* samplers may ask at sigmas that went through a logarithm */
 
-    if (!sampler_sigmas(sigmas, r->sampler, r->schedule->kind, r->steps, &inputs, err))
+    if (!sampler_sigmas(sigmas, r->sampler, r->schedule->kind, gen_request_steps(r).all, &inputs,
+                        err))
         return false;
-    d->hand_over_sigma = s->refiner.model ? sigmas[gen_request_refiner_step(r)] * almost : -1;
+    d->hand_over_sigma =
+        s->refiner.model ? sigmas[gen_request_refiner_step(r, gen_request_steps(r).all)] * almost
+                         : -1;
     return true;
 }
 
@@ -366,7 +369,7 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
 {
     const struct gen_request *r = s->request;
     struct denoiser d = {.stage = s};
-    double *sigmas = calloc(sampler_sigmas_room(r->steps), sizeof *sigmas);
+    double *sigmas = calloc(sampler_sigmas_room(gen_request_steps(r).all), sizeof *sigmas);
     float *x = NULL;
 
     bool ok = sigmas || error_set(err, ERROR_MEMORY, "no memory for %d steps", r->steps);
@@ -374,8 +377,8 @@ bool denoise(struct latents *out, const struct stage *s, const struct text_cond 
          (x = stages_numbers(d.each * (size_t)s->plan->batch, err)) && init_turns(&d, cond, err) &&
          fill_sigmas(sigmas, &d, err);
     if (ok) {
-        int skip = input ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
-        int n_steps = r->steps - skip;
+        const struct gen_steps steps = gen_request_steps(r);
+        const int skip = steps.skipped, n_steps = steps.all - skip;
         s->result->steps = d.n_steps = n_steps;
         /* A strength so low that no step is left gives the input's latent as it is. */
         ok = start(&d, x, input, n_steps > 0 ? sigmas[skip] : 0, err) &&

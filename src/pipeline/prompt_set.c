@@ -20,10 +20,8 @@ struct reader {
 
 static int steps_of(const struct gen_request *r)
 {
-    int steps = r->steps;
-    if (r->mode == GEN_IMG2IMG)
-        steps -= schedule_img2img_start(r->steps, r->denoising_strength);
-    return steps > 0 ? steps : 1;
+    const struct gen_steps steps = gen_request_steps(r);
+    return steps.all > steps.skipped ? steps.all - steps.skipped : 1;
 }
 
 static bool is_literal(const struct reader *r)

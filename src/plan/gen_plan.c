@@ -151,10 +151,9 @@ struct shares {
 static struct shares share_calls(const struct planner *p)
 {
     const struct gen_request *r = p->request;
-    const int skipped =
-        r->mode == GEN_IMG2IMG ? schedule_img2img_start(r->steps, r->denoising_strength) : 0;
-    const int all = sampler_evaluations(r->sampler, r->steps - skipped);
-    const int base_steps = gen_request_refiner_step(r) - skipped;
+    const struct gen_steps steps = gen_request_steps(r);
+    const int all = sampler_evaluations(r->sampler, steps.all - steps.skipped);
+    const int base_steps = gen_request_refiner_step(r, steps.all) - steps.skipped;
 
     if (!p->models->refiner)
         return (struct shares){.base = all};
@@ -238,10 +237,11 @@ static struct plan_models models_of(const struct plan_models *asked, const struc
 {
     struct plan_models m = *asked;
 
+    const struct gen_steps steps = gen_request_steps(r);
+
     if (m.refiner &&
-        (model_view(m.base)->family == MODEL_SD1 || gen_request_refiner_step(r) >= r->steps ||
-         (r->mode == GEN_IMG2IMG &&
-          schedule_img2img_start(r->steps, r->denoising_strength) >= r->steps)))
+        (model_view(m.base)->family == MODEL_SD1 ||
+         gen_request_refiner_step(r, steps.all) >= steps.all || steps.skipped >= steps.all))
         m.refiner = NULL;
     return m;
 }
