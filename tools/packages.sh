@@ -3,13 +3,14 @@
 #   packages_install build      what building needs
 #   packages_install tests      what test.sh needs besides
 
-# The command, or the pkg-config module (pc:NAME), and the package that brings it.
+# The command, the pkg-config module (pc:NAME) or the file (file:PATH), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
 pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
 pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev
 pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
-aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu"
+aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
+file:/usr/aarch64-linux-gnu/lib/crti.o:libc6-dev-arm64-cross"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
 pc:sqlite3:sqlite pc:libsodium:libsodium
@@ -23,6 +24,10 @@ packages_missing() {
         pc:*)
             rest=${row#pc:}
             pkg-config --exists "${rest%%:*}" 2>/dev/null || echo "${rest#*:}"
+            ;;
+        file:*)
+            rest=${row#file:}
+            [ -e "${rest%%:*}" ] || echo "${rest#*:}"
             ;;
         *) command -v "${row%%:*}" >/dev/null 2>&1 || echo "${row#*:}" ;;
         esac

@@ -231,8 +231,8 @@ static bool run_stages(const struct stage *s, const struct image *input, struct 
     struct latents latents = {0};
 
     bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err);
-    text_cond_clear(&cond[0]);
-    text_cond_clear(&cond[1]);
+    text_encode_clear(&cond[0]);
+    text_encode_clear(&cond[1]);
     ok = ok && vae_decode(s, &latents, err);
     stages_cleanup(s);
     free(latents.x);

@@ -102,8 +102,8 @@ static void leaves_plain_prompts_alone(const struct fixture *f)
     struct text_cond b = encode(f, &r);
     CHECK(a.set.n_texts == 2 && a.set.n_chunks == 1 && a.set.n_parts == 2 && !a.call);
     CHECK(a.each == b.each && memcmp(a.rows, b.rows, 2 * a.each * sizeof *a.rows) == 0);
-    text_cond_clear(&a);
-    text_cond_clear(&b);
+    text_encode_clear(&a);
+    text_encode_clear(&b);
 
     /* Off: brackets are text. */
     r.prompt = "(red:1.5) circle";
@@ -127,9 +127,9 @@ static void puts_chunks_side_by_side(const struct fixture *f)
     CHECK(memcmp(a.rows + n, c.rows, n * sizeof *a.rows) == 0); /* nothing, as two's negative */
     CHECK(memcmp(a.rows + 2 * n, b.rows + n, n * sizeof *a.rows) == 0);
     CHECK(memcmp(a.rows + 3 * n, c.rows + n, n * sizeof *a.rows) == 0);
-    text_cond_clear(&a);
-    text_cond_clear(&b);
-    text_cond_clear(&c);
+    text_encode_clear(&a);
+    text_encode_clear(&b);
+    text_encode_clear(&c);
 
     /* Equal chunks are encoded once. */
     both.prompt = "star BREAK [a red circle:x:3] BREAK a red circle";
@@ -138,8 +138,8 @@ static void puts_chunks_side_by_side(const struct fixture *f)
     CHECK(memcmp(a.rows + 3 * n, b.rows, n * sizeof *a.rows) == 0);
     CHECK(memcmp(a.rows + 4 * n, b.rows + n, n * sizeof *a.rows) == 0);
     CHECK(memcmp(a.rows + 5 * n, b.rows + n, n * sizeof *a.rows) == 0);
-    text_cond_clear(&a);
-    text_cond_clear(&b);
+    text_encode_clear(&a);
+    text_encode_clear(&b);
     both.prompt = "a red circle BREAK on blue";
     struct gen_request cut = both;
     cut.prompt = one.prompt;
@@ -164,8 +164,8 @@ static void weighs_words(const struct fixture *f)
     }
     CHECK(worst < 1e-5);
     CHECK(memcmp(a.rows, b.rows, a.each * sizeof *a.rows) == 0); /* the negative prompt's */
-    text_cond_clear(&a);
-    text_cond_clear(&b);
+    text_encode_clear(&a);
+    text_encode_clear(&b);
     CHECK(!same_pictures(f, &loud, &plain));
 }
 
@@ -177,7 +177,7 @@ static void changes_texts_from_step_to_step(const struct fixture *f)
     static const int want[] = {0, 1, 0, 2, 0, 2};
     CHECK(c.set.n_texts == 3 && c.set.changes && c.call);
     CHECK(c.set.n_steps == 3 && memcmp(c.set.texts, want, sizeof want) == 0);
-    text_cond_clear(&c);
+    text_encode_clear(&c);
 
     CHECK(!same_pictures(f, &r, &red) && !same_pictures(f, &r, &blue));
     r.prompt = "[red:blue:0] circle";

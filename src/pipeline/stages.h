@@ -30,7 +30,7 @@ struct stage {
 };
 
 /* What a UNet is told about the request: each different text once, the negative prompt's first.
- * Cleared with text_cond_clear. */
+ * Cleared with text_encode_clear. */
 struct text_cond {
     struct prompt_set set; /* which text is whose, step by step */
     size_t each;           /* numbers of a text's rows */
@@ -77,7 +77,7 @@ struct prompt_source stages_prompts(const struct expert *e, const char *embeddin
 /* Reads the prompts and encodes them; the base's warnings are added to the result's. */
 bool text_encode(struct text_cond *out, const struct stage *s, const struct expert *e,
                  struct error *err) MUST_CHECK;
-void text_cond_clear(struct text_cond *c);
+void text_encode_clear(struct text_cond *c);
 
 /* The picture's latent; draws the posterior's noise from r first. */
 bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,

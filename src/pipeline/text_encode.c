@@ -130,11 +130,11 @@ bool text_encode(struct text_cond *out, const struct stage *s, const struct expe
         check_plan(&out->set, e, s->plan->batch, err) && check_width(model_view(e->model), err) &&
         encode(out, s, e, err))
         return true;
-    text_cond_clear(out);
+    text_encode_clear(out);
     return false;
 }
 
-void text_cond_clear(struct text_cond *c)
+void text_encode_clear(struct text_cond *c)
 {
     prompt_set_clear(&c->set);
     free(c->rows);
