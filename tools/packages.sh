@@ -6,6 +6,7 @@
 # The command, the pkg-config module (pc:NAME) or the file (file:PATH), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
 pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
+pc:zlib:zlib1g-dev
 pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev
 pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
@@ -13,6 +14,7 @@ aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
 file:/usr/aarch64-linux-gnu/lib/crti.o:libc6-dev-arm64-cross"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
+pc:zlib:zlib
 pc:sqlite3:sqlite pc:libsodium:libsodium
 pc:libmicrohttpd:libmicrohttpd"
 packages_brew_tests="clang-format:clang-format"
@@ -69,7 +71,7 @@ packages_install() {
         [ -z "$missing" ] || packages_apt $missing
     elif command -v brew >/dev/null 2>&1; then
         # Homebrew keeps these out of the default search path.
-        for keg in jpeg-turbo sqlite; do
+        for keg in jpeg-turbo sqlite zlib; do
             PKG_CONFIG_PATH=$(brew --prefix)/opt/$keg/lib/pkgconfig:${PKG_CONFIG_PATH:-}
         done
         export PKG_CONFIG_PATH

@@ -4,28 +4,43 @@
 #include "image/image_jpeg.h"
 #include "image/image_orient.h"
 #include "image/image_png.h"
+#include "image/image_png_meta.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+/* clang-format off */
 static const struct image_format formats[] = {
-    {"png", {"png"}, "image/png", "\x89PNG\r\n\x1a\n", 8, image_png_read, image_png_write},
-    {"jpeg", {"jpg", "jpeg"}, "image/jpeg", "\xff\xd8\xff", 3, image_jpeg_read, image_jpeg_write},
+    {"png", {"png"}, "image/png", "\x89PNG\r\n\x1a\n", 8, true, 12,
+     image_png_meta_look, image_png_read, image_png_write},
+    {"jpeg", {"jpg", "jpeg"}, "image/jpeg", "\xff\xd8\xff", 3, false, 12,
+     image_jpeg_look, image_jpeg_read, image_jpeg_write},
 };
+/* clang-format on */
 
-enum { N_FORMATS = sizeof formats / sizeof formats[0] };
+enum {
+    N_FORMATS = sizeof formats / sizeof formats[0],
+    READ_BYTES_BESIDE = 8 << 20, /* tables, rows and texts, whatever the size */
+};
 
 const struct image_format *image_format_at(size_t i)
 {
     return i < N_FORMATS ? &formats[i] : NULL;
 }
 
+static bool begins_with(const struct image_format *format, const char *bytes)
+{
+    for (size_t i = 0; i < format->magic_len; i++)
+        if (format->magic[i] != '?' && bytes[i] != format->magic[i])
+            return false;
+    return true;
+}
+
 const struct image_format *image_format_find_magic(const void *bytes, size_t len)
 {
     for (size_t i = 0; i < N_FORMATS; i++)
-        if (len >= formats[i].magic_len &&
-            memcmp(bytes, formats[i].magic, formats[i].magic_len) == 0)
+        if (len >= formats[i].magic_len && begins_with(&formats[i], bytes))
             return &formats[i];
     return NULL;
 }
@@ -42,22 +57,37 @@ const struct image_format *image_format_find_name(const char *name)
     return NULL;
 }
 
-/* Lists all names for a message: "png, jpeg". */
-static void list_names(char *out, size_t room)
+/* Lists names for a message: "png, jpeg". */
+static void list_names(char *out, size_t room, bool writable)
 {
     size_t n = 0;
     out[0] = 0;
     for (size_t i = 0; i < N_FORMATS; i++) {
         size_t len = strlen(formats[i].name);
-        if (n + len + 3 > room)
-            return;
-        if (i > 0) {
+        if (n + len + 3 > room || (writable && !formats[i].write))
+            continue;
+        if (n > 0) {
             memcpy(out + n, ", ", 2);
             n += 2;
         }
         memcpy(out + n, formats[i].name, len + 1);
         n += len;
     }
+}
+
+bool image_format_find_writable(const struct image_format **out, const char *name,
+                                struct error *err)
+{
+    const struct image_format *format = image_format_find_name(name);
+    char names[100];
+
+    if (format && format->write) {
+        *out = format;
+        return true;
+    }
+    list_names(names, sizeof names, true);
+    return error_set(err, ERROR_INVALID, "'%.40s' is no format that can be written; known are: %s",
+                     name, names);
 }
 
 bool image_format_find_path(const struct image_format **out, const char *path, struct error *err)
@@ -67,33 +97,74 @@ bool image_format_find_path(const struct image_format **out, const char *path, s
     const char *dot = strrchr(slash ? slash : path, '.');
     const struct image_format *format = dot ? image_format_find_name(dot + 1) : NULL;
 
-    if (!format) {
-        list_names(names, sizeof names);
-        return error_set(err, ERROR_INVALID, "%.200s: its ending names no format; known are: %s",
+    if (!format || !format->write) {
+        list_names(names, sizeof names, true);
+        return error_set(err, ERROR_INVALID,
+                         "%.200s: its ending names no format that can be written; known are: %s",
                          path, names);
     }
     *out = format;
     return true;
 }
 
+bool image_format_look(const struct image_format **format, struct image_meta *out,
+                       const void *bytes, size_t len, bool wants_text, struct error *err)
+{
+    char names[100];
+
+    *out = (struct image_meta){.wants_text = wants_text};
+    *format = image_format_find_magic(bytes, len);
+    if (*format)
+        return (*format)->look(out, bytes, len, err);
+    list_names(names, sizeof names, false);
+    return error_set(err, ERROR_CORRUPT, "not a picture in a known format; known are: %s", names);
+}
+
+bool image_format_probe(struct image_probe *out, const void *bytes, size_t len,
+                        struct image_limits limits, struct error *err)
+{
+    const struct image_format *format;
+    struct image_meta meta;
+
+    *out = (struct image_probe){0};
+    if (!image_format_look(&format, &meta, bytes, len, false, err))
+        return false;
+    bool ok = image_check_size(meta.width, meta.height, limits, err);
+    if (ok) {
+        bool swap = image_orient_swaps_sides(meta.orientation);
+        *out = (struct image_probe){.format = format,
+                                    .width = (int)(swap ? meta.height : meta.width),
+                                    .height = (int)(swap ? meta.width : meta.height),
+                                    .has_alpha = meta.has_alpha,
+                                    .orientation = meta.orientation,
+                                    .read_bytes = (size_t)(meta.width * meta.height) *
+                                                      (size_t)format->read_bytes_per_pixel +
+                                                  READ_BYTES_BESIDE};
+    }
+    image_meta_clear(&meta);
+    return ok;
+}
+
 bool image_format_read_alpha(struct image_file *out, const void *bytes, size_t len,
                              struct image_limits limits, struct error *err)
 {
-    char names[100];
-    const struct image_format *format = image_format_find_magic(bytes, len);
+    const struct image_format *format;
+    struct image_meta meta;
 
     *out = (struct image_file){0};
-    if (!format) {
-        list_names(names, sizeof names);
-        return error_set(err, ERROR_CORRUPT, "not a picture in a known format; known are: %s",
-                         names);
+    bool ok = image_format_look(&format, &meta, bytes, len, true, err) &&
+              image_check_size(meta.width, meta.height, limits, err) &&
+              format->read(out, bytes, len, limits, err);
+    if (ok) {
+        out->orientation = meta.orientation;
+        out->infotext = meta.infotext;
+        meta.infotext = NULL;
+        ok = image_orient_file(out, err);
     }
-    if (!format->read(out, bytes, len, limits, err))
-        return false;
-    if (image_orient_file(out, err))
-        return true;
-    image_format_clear(out);
-    return false;
+    if (!ok)
+        image_format_clear(out);
+    image_meta_clear(&meta);
+    return ok;
 }
 
 /* Pillow's paste with a mask, as in A1111's images.flatten. */

@@ -156,6 +156,32 @@ static void checks_the_size_before_decoding(void)
     CHECK(err.code == ERROR_LIMIT && file.image.px == NULL);
 }
 
+static void tells_what_a_file_is_without_reading_it(void)
+{
+    const struct image_limits limits = image_default_limits();
+    struct image_file file;
+    struct image_probe probe;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof input_vectors / sizeof input_vectors[0]; i++) {
+        const void *bytes = input_vectors[i].file;
+        CHECK(image_format_probe(&probe, bytes, input_vectors[i].len, limits, &err));
+        CHECK(image_format_read_alpha(&file, bytes, input_vectors[i].len, limits, &err));
+        CHECK(probe.width == input_vectors[i].width && probe.height == input_vectors[i].height);
+        CHECK(probe.format == image_format_find_magic(bytes, input_vectors[i].len));
+        CHECK(probe.has_alpha || !file.alpha);
+        CHECK(probe.orientation >= 1 && probe.orientation <= 8);
+        CHECK(probe.read_bytes > image_bytes(&file.image));
+        CHECK(!image_format_probe(&probe, bytes, input_vectors[i].len,
+                                  (struct image_limits){.max_side = 16384, .max_pixels = 1}, &err));
+        CHECK(err.code == ERROR_LIMIT && strstr(err.text, "too large"));
+        image_format_clear(&file);
+    }
+    CHECK(!image_format_probe(&probe, "hello", 5, limits, &err) && err.code == ERROR_CORRUPT);
+    CHECK(strstr(err.text, "png, jpeg") && probe.format == NULL);
+    CHECK(!image_format_probe(&probe, "", 0, limits, &err) && err.code == ERROR_CORRUPT);
+}
+
 static void finds_rows_by_name_and_path(void)
 {
     const struct image_format *format = NULL;
@@ -163,6 +189,9 @@ static void finds_rows_by_name_and_path(void)
 
     CHECK(image_format_find_name("JPG") == image_format_find_name("jpeg"));
     CHECK(image_format_find_name("bmp") == NULL);
+    CHECK(image_format_find_writable(&format, "jpg", &err) && strcmp(format->name, "jpeg") == 0);
+    CHECK(!image_format_find_writable(&format, "bmp", &err) && err.code == ERROR_INVALID);
+    CHECK(strstr(err.text, "png, jpeg"));
     CHECK(image_format_find_path(&format, "a.b/c.PNG", &err) &&
           strcmp(format->mime, "image/png") == 0);
     CHECK(!image_format_find_path(&format, "a.png/c", &err));
@@ -225,6 +254,7 @@ int main(void)
     keeps_opacity_where_it_is_asked_for();
     refuses_every_cut_file();
     checks_the_size_before_decoding();
+    tells_what_a_file_is_without_reading_it();
     finds_rows_by_name_and_path();
     says_what_a_writer_cannot_do();
     saves_and_loads_files();

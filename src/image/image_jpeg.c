@@ -20,7 +20,6 @@ enum {
     MAX_MARKER_BYTES = 65533, /* a marker's 16-bit length counts itself */
     MAX_SCANS = 100,          /* of a progressive file; honest ones have about ten */
     OUT_BYTES = 1 << 16,
-    TEXT_LIMIT = 1 << 18,
 };
 
 /* What EXIF data starts with, its final 0 included: six bytes. */
@@ -82,8 +81,6 @@ struct reader {
     size_t len;
     struct image_limits limits;
     struct image image;
-    char *infotext;
-    int orientation;
 };
 
 /* A small file may hold thousands of scans, each as much work as the whole picture. */
@@ -93,30 +90,6 @@ static void stop_endless_scans(j_common_ptr jpeg)
         struct errors *errors = (struct errors *)jpeg->err;
         error_set(errors->err, ERROR_LIMIT, "JPEG: more than %d scans", MAX_SCANS);
         longjmp(errors->jump, 1);
-    }
-}
-
-/* The text and the orientation come from the first marker that has them. */
-static void read_markers(struct reader *r)
-{
-    const size_t mark = sizeof exif_mark;
-
-    r->orientation = 1;
-    for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m; m = m->next) {
-        if (m->marker != JPEG_APP0 + 1 || m->data_length < mark ||
-            memcmp(m->data, exif_mark, mark) != 0)
-            continue;
-        if (r->orientation == 1)
-            r->orientation = image_exif_orientation(m->data + mark, m->data_length - mark);
-        if (r->infotext)
-            continue;
-        struct buf text;
-        buf_init(&text, TEXT_LIMIT);
-        image_exif_read(&text, m->data + mark, m->data_length - mark);
-        if (text.len > 0)
-            r->infotext = image_text_take(&text);
-        else
-            buf_clear(&text);
     }
 }
 
@@ -159,7 +132,6 @@ static bool decode(struct reader *r)
     r->progress.progress_monitor = stop_endless_scans;
     jpeg->progress = &r->progress;
     jpeg_mem_src(jpeg, r->bytes, r->len);
-    jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
     if (!image_check_size(jpeg->image_width, jpeg->image_height, r->limits, r->errors.err))
         return false;
@@ -171,7 +143,6 @@ static bool decode(struct reader *r)
     if (!image_init(&r->image, (int)jpeg->output_width, (int)jpeg->output_height, r->errors.err))
         return false;
     read_rows(r);
-    read_markers(r); /* finishing forgets them */
     jpeg_finish_decompress(jpeg);
     return true;
 }
@@ -186,14 +157,56 @@ bool image_jpeg_read(struct image_file *out, const void *bytes, size_t len,
     r.jpeg.err = &r.errors.base;
     bool ok = decode(&r);
     if (ok) {
-        *out = (struct image_file){
-            .image = r.image, .infotext = r.infotext, .orientation = r.orientation};
+        out->image = r.image;
         r.image = (struct image){0};
-        r.infotext = NULL;
     }
     jpeg_destroy_decompress(&r.jpeg); /* accepts what a failed start leaves behind */
     image_clear(&r.image);
-    free(r.infotext);
+    return ok;
+}
+
+static void add_marker(struct image_meta *out, jpeg_saved_marker_ptr m)
+{
+    struct buf text;
+
+    if (m->marker == JPEG_APP0 + 1 && m->data_length >= sizeof exif_mark &&
+        memcmp(m->data, exif_mark, sizeof exif_mark) == 0)
+        image_meta_add_exif(out, m->data, m->data_length, true);
+    if (m->marker != JPEG_COM)
+        return;
+    buf_init(&text, IMAGE_META_MAX_TEXT_BYTES);
+    image_text_from_utf8(&text, (const char *)m->data, m->data_length);
+    image_meta_add(out, "comment", &text);
+}
+
+static bool look(struct image_meta *out, struct reader *r)
+{
+    struct jpeg_decompress_struct *jpeg = &r->jpeg;
+
+    if (setjmp(r->errors.jump))
+        return false;
+    jpeg_create_decompress(jpeg);
+    jpeg_mem_src(jpeg, r->bytes, r->len);
+    jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
+    jpeg_save_markers(jpeg, JPEG_COM, 0xffff);
+    jpeg_read_header(jpeg, TRUE);
+    out->width = jpeg->image_width;
+    out->height = jpeg->image_height;
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
+        add_marker(out, m);
+    return true;
+}
+
+bool image_jpeg_look(struct image_meta *out, const void *bytes, size_t len, struct error *err)
+{
+    struct reader r = {.bytes = bytes, .len = len};
+
+    errors_init(&r.errors, err);
+    r.jpeg.err = &r.errors.base;
+    bool ok = look(out, &r) && image_meta_finish(out, err);
+    jpeg_destroy_decompress(&r.jpeg);
+    if (!ok)
+        image_meta_clear(out);
     return ok;
 }
 

@@ -4,9 +4,12 @@
 
 #include "image/image_format.h"
 
-/* CMYK is refused with a sentence that says so; its colours mean nothing without a profile. */
+/* Ink (CMYK) is turned into light as Pillow does it, without a profile. */
 bool image_jpeg_read(struct image_file *out, const void *bytes, size_t len,
                      struct image_limits limits, struct error *err) MUST_CHECK;
+
+bool image_jpeg_look(struct image_meta *out, const void *bytes, size_t len,
+                     struct error *err) MUST_CHECK;
 
 /* Baseline, colour at half resolution, optimised tables, as Pillow's default.  One EXIF block holds
  * about 32700 characters of text; more is ERROR_LIMIT. */

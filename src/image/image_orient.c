@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool swaps_sides(int orientation)
+bool image_orient_swaps_sides(int orientation)
 {
     return orientation >= 5;
 }
@@ -12,7 +12,8 @@ static bool swaps_sides(int orientation)
 /* The place in a picture of width x height that is seen at x, y. */
 static size_t source(int orientation, size_t width, size_t height, size_t x, size_t y)
 {
-    size_t from_x = swaps_sides(orientation) ? y : x, from_y = swaps_sides(orientation) ? x : y;
+    size_t from_x = image_orient_swaps_sides(orientation) ? y : x,
+           from_y = image_orient_swaps_sides(orientation) ? x : y;
 
     if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8)
         from_x = width - 1 - from_x;
@@ -25,8 +26,8 @@ static size_t source(int orientation, size_t width, size_t height, size_t x, siz
 static bool turn(uint8_t **px, size_t n_channels, int orientation, size_t width, size_t height,
                  struct error *err)
 {
-    const size_t out_width = swaps_sides(orientation) ? height : width;
-    const size_t out_height = swaps_sides(orientation) ? width : height;
+    const size_t out_width = image_orient_swaps_sides(orientation) ? height : width;
+    const size_t out_height = image_orient_swaps_sides(orientation) ? width : height;
     uint8_t *turned = malloc(width * height * n_channels), *to = turned;
 
     if (!turned)
@@ -51,7 +52,7 @@ bool image_orient_file(struct image_file *file, struct error *err)
     if (!turn(&image->px, IMAGE_CHANNELS, orientation, width, height, err) ||
         (file->alpha && !turn(&file->alpha, 1, orientation, width, height, err)))
         return false;
-    if (swaps_sides(orientation)) {
+    if (image_orient_swaps_sides(orientation)) {
         image->width = (int)height;
         image->height = (int)width;
     }

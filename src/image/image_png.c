@@ -2,7 +2,7 @@
  * frame above setjmp owns; the frame with setjmp has no variables of its own that change. */
 #include "image/image_png.h"
 
-#include "image/image_exif.h"
+#include "image/image_png_meta.h"
 #include "image/image_text.h"
 
 #include <png.h>
@@ -46,22 +46,11 @@ static void read_bytes(png_structp png, png_bytep out, size_t n)
     r->at += n;
 }
 
-/* Every chunk must end within the file.  libpng allocates what a chunk's length claims before it
- * reads, and only warns when that is more than the limit: 98 bytes could claim two gigabytes. */
-static bool check_chunks(const unsigned char *bytes, size_t len, struct error *err)
+/* Texts and EXIF data are image_png_meta's business. */
+static void skip_texts(png_structp png)
 {
-    enum { SIGNATURE = 8, AROUND = 12 }; /* length, name and checksum */
-
-    for (size_t at = SIGNATURE; at <= len && len - at >= AROUND;) {
-        const unsigned char *p = bytes + at;
-        size_t body = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-        if (body > len - at - AROUND)
-            break;
-        if (memcmp(p + 4, "IEND", 4) == 0)
-            return true;
-        at += body + AROUND;
-    }
-    return error_set(err, ERROR_CORRUPT, "PNG: the file ends too early");
+    static const unsigned char names[] = "tEXt\0zTXt\0iTXt\0eXIf";
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, sizeof names / 5);
 }
 
 /* Asks libpng to turn whatever the file holds into 8-bit RGB or RGBA. */
@@ -98,6 +87,7 @@ static bool decode(struct reader *r)
     png_set_user_limits(r->png, IMAGE_MAX_SIDE * 1024, IMAGE_MAX_SIDE * 1024);
     png_set_chunk_malloc_max(r->png, CHUNK_LIMIT);
     png_set_chunk_cache_max(r->png, MAX_CHUNKS);
+    skip_texts(r->png);
     png_set_read_fn(r->png, r, read_bytes);
     png_read_info(r->png, r->info);
     if (!image_check_size(png_get_image_width(r->png, r->info),
@@ -118,30 +108,8 @@ static bool decode(struct reader *r)
     for (int y = 0; y < r->image.height; y++)
         r->rows[y] = r->image.px + (size_t)y * row;
     png_read_image(r->png, r->rows);
-    png_read_end(r->png, r->info); /* text may stand behind the pixels */
+    png_read_end(r->png, r->info); /* the checksums behind the pixels */
     return true;
-}
-
-/* Finds the text; a file without it, or with too much of it, simply has none. */
-static char *find_text(struct reader *r)
-{
-    png_textp texts = NULL;
-    int n = 0;
-
-    png_get_text(r->png, r->info, &texts, &n);
-    for (int i = 0; i < n; i++) {
-        if (strcmp(texts[i].key, keyword) != 0 || !texts[i].text)
-            continue;
-        bool is_utf8 = texts[i].compression >= PNG_ITXT_COMPRESSION_NONE;
-        struct buf text;
-        buf_init(&text, TEXT_LIMIT);
-        if (is_utf8)
-            image_text_from_utf8(&text, texts[i].text, strlen(texts[i].text));
-        else
-            image_text_from_latin1(&text, texts[i].text, strlen(texts[i].text));
-        return image_text_take(&text);
-    }
-    return NULL;
 }
 
 /* RGBA pixels become RGB pixels, and *alpha when they are not all opaque. */
@@ -168,20 +136,6 @@ static bool split_alpha(uint8_t **alpha, struct image *image, struct error *err)
     return true;
 }
 
-static int find_orientation(struct reader *r)
-{
-    int orientation = 1;
-#ifdef PNG_eXIf_SUPPORTED
-    png_bytep exif = NULL;
-    png_uint_32 len = 0;
-    if (png_get_eXIf_1(r->png, r->info, &len, &exif) && exif)
-        orientation = image_exif_orientation(exif, len);
-#else
-    (void)r;
-#endif
-    return orientation;
-}
-
 bool image_png_read(struct image_file *out, const void *bytes, size_t len,
                     struct image_limits limits, struct error *err)
 {
@@ -189,7 +143,7 @@ bool image_png_read(struct image_file *out, const void *bytes, size_t len,
     bool ok = false;
 
     *out = (struct image_file){0};
-    if (!check_chunks(bytes, len, err))
+    if (!image_png_meta_check(bytes, len, err))
         return false;
     r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, err, fail, ignore_warning);
     r.info = r.png ? png_create_info_struct(r.png) : NULL;
@@ -199,8 +153,6 @@ bool image_png_read(struct image_file *out, const void *bytes, size_t len,
     }
     if (!decode(&r) || (r.has_alpha && !split_alpha(&out->alpha, &r.image, err)))
         goto done;
-    out->orientation = find_orientation(&r);
-    out->infotext = find_text(&r);
     out->image = r.image;
     r.image = (struct image){0};
     ok = true;
