@@ -110,6 +110,15 @@ void gen_job_label(char out[GEN_JOB_LABEL_BYTES], const struct gen_job_field *f)
              f->key);
 }
 
+json_t *gen_job_field_default(const struct gen_job_field *f)
+{
+    const struct gen_job j = gen_job_defaults();
+
+    if (f->kind == GEN_JOB_LORAS)
+        return json_array();
+    return gen_job_write_value(f, gen_job_get(&j, f));
+}
+
 static bool check_upscale(const struct gen_job_upscale *u, struct error *err)
 {
     if (!u->upscaler_1[0])

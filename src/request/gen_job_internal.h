@@ -18,6 +18,9 @@ union gen_job_value {
 union gen_job_value gen_job_get(const struct gen_job *j, const struct gen_job_field *f);
 void gen_job_set(struct gen_job *j, const struct gen_job_field *f, union gen_job_value v);
 
+/* What lies beside the range stands for "not said": null. */
+json_t *gen_job_write_value(const struct gen_job_field *f, union gen_job_value v);
+
 /* "width", "hires.scale": as messages call it. */
 enum { GEN_JOB_LABEL_BYTES = 64 };
 void gen_job_label(char out[GEN_JOB_LABEL_BYTES], const struct gen_job_field *f);

@@ -16,7 +16,7 @@ static bool is_same(const struct gen_job_field *f, union gen_job_value a, union 
 }
 
 /* What lies beside the range stands for "not said". */
-static json_t *value_json(const struct gen_job_field *f, union gen_job_value v)
+json_t *gen_job_write_value(const struct gen_job_field *f, union gen_job_value v)
 {
     switch (f->kind) {
     case GEN_JOB_TEXT:
@@ -39,15 +39,6 @@ static json_t *value_json(const struct gen_job_field *f, union gen_job_value v)
         break;
     }
     return json_array();
-}
-
-json_t *gen_job_field_default(const struct gen_job_field *f)
-{
-    const struct gen_job j = gen_job_defaults();
-
-    if (f->kind == GEN_JOB_LORAS)
-        return json_array();
-    return value_json(f, gen_job_get(&j, f));
 }
 
 static json_t *loras_json(const struct gen_job *j)
@@ -84,7 +75,7 @@ bool gen_job_write(json_t **out, const struct gen_job *j, struct error *err)
         }
         const union gen_job_value v = gen_job_get(j, f);
         if (!is_same(f, v, gen_job_get(&defaults, f)))
-            ok = json_object_set_new(home_of(root, f), f->key, value_json(f, v)) == 0;
+            ok = json_object_set_new(home_of(root, f), f->key, gen_job_write_value(f, v)) == 0;
     }
     if (!ok) {
         json_decref(root);
