@@ -111,7 +111,8 @@ static bool draw(struct gen_result *out, struct bench *b, const struct gen_reque
     struct error err = {0};
 
     bool ok = pipeline_plan(&plan, b->pipeline, r, NULL, &err) &&
-              pipeline_run(out, b->pipeline, r, &plan, input, NULL, &err);
+              pipeline_run(out, b->pipeline, r, &plan, &(struct pipeline_input){.image = input},
+                           NULL, &err);
     if (!ok)
         fprintf(stderr, "'%s': %s\n", r->prompt, err.text);
     gen_plan_clear(&plan);

@@ -86,7 +86,8 @@ static bool run(struct child *c, const char *trace, struct error *err)
 
     if (trace && !memory_sweep_trace_start(&c->trace, trace, &c->plan, err))
         return false;
-    bool ok = pipeline_run(&c->result, c->pipeline, &c->request, &c->plan, input, &watch, err);
+    bool ok = pipeline_run(&c->result, c->pipeline, &c->request, &c->plan,
+                           &(struct pipeline_input){.image = input}, &watch, err);
     c->seconds = clock_seconds() - started;
     if (trace) {
         struct error late = {0};

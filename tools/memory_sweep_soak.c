@@ -29,7 +29,7 @@ static bool generate(uint64_t *resident_bytes, struct pipeline *p, int i, struct
     for (size_t k = 0; ok && k < image_bytes(&input); k++)
         input.px[k] = (unsigned char)(k % 251);
     ok = ok && pipeline_plan(&plan, p, &r, &bounds, err) &&
-         pipeline_run(&result, p, &r, &plan, r.mode == GEN_IMG2IMG ? &input : NULL, NULL, err);
+         pipeline_run(&result, p, &r, &plan, &(struct pipeline_input){.image = &input}, NULL, err);
     pipeline_result_clear(&result);
     gen_plan_clear(&plan);
     image_clear(&input);

@@ -85,7 +85,9 @@ static bool make(struct gen_result *out, struct pipeline *p, const struct refche
 
     bool ok = (!wants_input || load(&input, r, text_of(row, "image"), err)) &&
               pipeline_plan(&plan, p, request, NULL, err) &&
-              pipeline_run(out, p, request, &plan, wants_input ? &input.image : NULL, NULL, err);
+              pipeline_run(out, p, request, &plan,
+                           &(struct pipeline_input){.image = wants_input ? &input.image : NULL},
+                           NULL, err);
     gen_plan_clear(&plan);
     image_format_clear(&input);
     return ok;

@@ -77,8 +77,8 @@ static bool draw(struct drawn *out, struct cli_check *c, const struct gen_reques
     *out = (struct drawn){0};
     bool ok = (r->mode != GEN_IMG2IMG || make_input(&input, r, err)) &&
               plan(&p, c, r, bounds, err) &&
-              pipeline_run(&out->result, c->pipeline, r, &p, r->mode == GEN_IMG2IMG ? &input : NULL,
-                           NULL, err);
+              pipeline_run(&out->result, c->pipeline, r, &p,
+                           &(struct pipeline_input){.image = &input}, NULL, err);
     out->levers = p.levers;
     gen_plan_clear(&p);
     image_clear(&input);

@@ -187,7 +187,7 @@ static bool compute(struct run *run, struct error *err)
                                 .cancelled = cli_interrupt_asked,
                                 .pressed = cli_memory_is_pressed};
     bool ok = pipeline_run(&run->result, run->pipeline, r, &run->sized.plan,
-                           r->mode == GEN_IMG2IMG ? &run->input : NULL, &watch, err);
+                           &(struct pipeline_input){.image = &run->input}, &watch, err);
     cli_progress_end(&watching.progress);
     return ok;
 }

@@ -78,8 +78,8 @@ static bool generate(struct gen_result *out, struct pipeline *p, const struct ge
     struct gen_plan plan = {0};
 
     *out = (struct gen_result){0};
-    bool ok =
-        pipeline_plan(&plan, p, r, NULL, err) && pipeline_run(out, p, r, &plan, input, NULL, err);
+    bool ok = pipeline_plan(&plan, p, r, NULL, err) &&
+              pipeline_run(out, p, r, &plan, &(struct pipeline_input){.image = input}, NULL, err);
     gen_plan_clear(&plan);
     return ok;
 }

@@ -255,15 +255,17 @@ static void warn(struct gen_result *result, const struct pipeline *p, const stru
 }
 
 bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                  struct gen_plan *plan, const struct image *input, const struct watch *watch,
-                  struct error *err)
+                  struct gen_plan *plan, const struct pipeline_input *input,
+                  const struct watch *watch, struct error *err)
 {
     struct gen_result result = {.n_images = plan->batch, .planned_peak_bytes = plan->peak_bytes};
     struct process_memory memory = {0};
     double started = clock_seconds();
 
+    const struct image *image = input ? input->image : NULL;
+
     if (r->mode == GEN_IMG2IMG &&
-        (!input || input->width != r->width || input->height != r->height))
+        (!image || image->width != r->width || image->height != r->height))
         return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", r->width,
                          r->height);
     bool peak_is_ours = process_memory_reset_peak();
@@ -283,7 +285,7 @@ bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_r
     if (plan->phase[PLAN_REFINE].used)
         s.refiner = stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, plan);
     warn(&result, p, plan);
-    ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? input : NULL, err) &&
+    ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? image : NULL, err) &&
          process_memory_read(&memory, err);
     if (!ok) {
         pipeline_result_clear(&result);

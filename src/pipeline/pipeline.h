@@ -5,7 +5,7 @@
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H
 
-#include "image/image.h"
+#include "image/mask.h"
 #include "plan/gen_plan.h"
 #include "request/gen_warnings.h"
 #include "text/tokenizer.h"
@@ -83,11 +83,20 @@ const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
                    const struct plan_bounds *bounds, struct error *err) MUST_CHECK;
 
-/* Runs a planned request.  input is img2img's picture, of the request's size; NULL for txt2img.  On
- * true the caller owns *out and clears it. */
+/* Img2img's pictures; borrowed. */
+struct pipeline_input {
+    const struct image *image; /* of the size that the request's input names */
+    const struct mask *mask; /* as it was read: white is painted anew; brought to the picture's size
+                                where it has another; NULL for none */
+};
+
+/* Runs one round of a planned request (gen_request_round).  input is NULL for txt2img.  The
+ * pictures have gen_request_result_size, but for a mask that is black everywhere, which full_res
+ * cannot take: then the whole picture is worked on, and a warning says so.  On true the caller owns
+ * *out and clears it. */
 bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                  struct gen_plan *plan, const struct image *input, const struct watch *watch,
-                  struct error *err) MUST_CHECK;
+                  struct gen_plan *plan, const struct pipeline_input *input,
+                  const struct watch *watch, struct error *err) MUST_CHECK;
 
 void pipeline_result_clear(struct gen_result *r);
 

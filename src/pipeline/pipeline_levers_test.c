@@ -78,8 +78,8 @@ static bool run(struct gen_result *out, struct gen_plan *plan, struct pipeline *
     for (int i = 0; i < MEMORY_OPTIMIZATIONS; i++)
         b.on.on[i] = lever->optimization[i] == TRI_TRUE;
     b.limit_bytes = lever->limit_bytes ? (size_t)now.resident_bytes + lever->limit_bytes : 0;
-    bool ok =
-        pipeline_plan(plan, p, r, &b, &err) && pipeline_run(out, p, r, plan, input, NULL, &err);
+    bool ok = pipeline_plan(plan, p, r, &b, &err) &&
+              pipeline_run(out, p, r, plan, &(struct pipeline_input){.image = input}, NULL, &err);
     if (!ok)
         fprintf(stderr, "%s: %s\n", lever->name, err.text);
     return ok;

@@ -32,7 +32,8 @@ static struct image draw(struct pipeline *p, const struct gen_request *r, const 
     bool ok = pipeline_plan(&plan, p, r, bounds, &err);
     if (ok && levers)
         *levers = plan.levers;
-    ok = ok && pipeline_run(&out, p, r, &plan, input, NULL, &err);
+    ok =
+        ok && pipeline_run(&out, p, r, &plan, &(struct pipeline_input){.image = input}, NULL, &err);
     if (!ok)
         fprintf(stderr, "%s\n", err.text);
     CHECK(ok);

@@ -265,6 +265,20 @@ void gen_request_result_size(const struct gen_request *r, int *width, int *heigh
     }
 }
 
+void gen_request_encode_size(const struct gen_request *r, int *width, int *height)
+{
+    const struct gen_input *in = &r->input;
+    const int w = resize_target_round(in->width), h = resize_target_round(in->height);
+
+    *width = r->width;
+    *height = r->height;
+    if (r->resize_mode == RESIZE_MODE_LATENT && !in->has_mask && w >= SMALLEST_SIDE &&
+        h >= SMALLEST_SIDE && (int64_t)w * h < (int64_t)r->width * r->height) {
+        *width = w;
+        *height = h;
+    }
+}
+
 /* A1111's setup_img2img_steps where every step is to run: the schedule is longer.  What would be
  * longer than a schedule may be loses steps, and keeps its strength. */
 static struct gen_steps fixed_steps(int steps, double strength)

@@ -153,6 +153,10 @@ void gen_request_hires_cover(const struct gen_request *r, int *width, int *heigh
 /* The size of the pictures that come out: the second pass's, the input's for full_res. */
 void gen_request_result_size(const struct gen_request *r, int *width, int *height);
 
+/* The size at which img2img's picture is encoded: width x height, but for RESIZE_MODE_LATENT the
+ * input's own, to multiples of 8, where that has fewer pixels and there is no mask. */
+void gen_request_encode_size(const struct gen_request *r, int *width, int *height);
+
 /* Whether only the mask's surroundings are worked on. */
 bool gen_request_is_full_res(const struct gen_request *r);
 
