@@ -16,7 +16,7 @@ enum { HTTP_REPLY_HEADERS_MAX = 24 };
 
 enum http_reply_kind { HTTP_REPLY_EMPTY, HTTP_REPLY_BYTES, HTTP_REPLY_FILE, HTTP_REPLY_STREAM };
 
-/* Appends the next piece of a streamed body to out, which is empty and takes 1 MiB.  Called on the
+/* Appends the next piece of a streamed body to out, which is empty and takes 64 MiB.  Called on the
  * connection's own thread again and again, and may wait up to about ten seconds; a piece may be
  * empty.  Returns false when nothing follows.  Who waits longer sends something harmless meanwhile
  * (a comment, white space), which also shows whether the client still reads. */
@@ -56,7 +56,7 @@ void http_reply_file(struct http_reply *out, int status, const char *content_typ
                      uint64_t file_bytes);
 
 /* Takes ctx: free_ctx(ctx) is called once, on the thread of the connection, when the stream has
- * ended or the client is gone. */
+ * ended or the client is gone; the request may be gone then, too. */
 void http_reply_stream(struct http_reply *out, int status, const char *content_type,
                        http_reply_next_fn next, void (*free_ctx)(void *ctx), void *ctx);
 

@@ -1,7 +1,7 @@
 /* A request as handlers see it: method, path, query, headers and the whole body.
  *
- * Everything is borrowed from the connection and lives until the handler has returned (for streams:
- * until the stream was freed).  Tests make one by hand; nothing here needs a socket but
+ * Everything is borrowed from the connection and lives until the handler has returned, for streams
+ * until their last piece was made.  Tests make one by hand; nothing here needs a socket but
  * http_request_client_is_gone. */
 #ifndef HTTP_HTTP_REQUEST_H
 #define HTTP_HTTP_REQUEST_H
@@ -30,7 +30,7 @@ struct http_request {
     enum http_method method;
     bool is_head;
     bool is_tls;
-    const char *path;  /* percent-decoded UTF-8 without control characters; begins with '/' */
+    const char *path;  /* as sent, percent-encoded; begins with '/', has no control characters */
     const char *query; /* as sent, without the '?'; never NULL */
     const struct http_pair *headers;
     size_t n_headers;
