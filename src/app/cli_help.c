@@ -73,7 +73,11 @@ void cli_help_print_settings(FILE *to, const struct cli_options *o)
     for (size_t i = 0; i < settings_row_count; i++) {
         char value[SETTINGS_TEXT_BYTES];
         settings_write(value, sizeof value, &o->settings, &settings_rows[i]);
-        fprintf(to, "%-22s %-24s (%s)\n", settings_rows[i].key, value[0] ? value : "(empty)",
+        bool hidden = value[0] && settings_is_secret(&settings_rows[i]);
+        fprintf(to, "%-22s %-24s (%s)\n", settings_rows[i].key,
+                hidden     ? "(set)"
+                : value[0] ? value
+                           : "(empty)",
                 settings_origin_name((enum settings_origin)o->origins.from[i]));
     }
 }

@@ -96,6 +96,65 @@ const struct settings_row settings_rows[] = {
      "give scratch memory back after every generation"},
     {FIELD(cleanup_before_loading), SETTINGS_TRI, 0, 0, "auto", NULL, NULL,
      "give scratch memory back before a model is loaded"},
+    {FIELD(listen), SETTINGS_TEXT, 0, 0, "127.0.0.1", NULL, NULL,
+     "address that `serve` listens on, as numbers; any but the loopback needs credentials"},
+    {FIELD(port), SETTINGS_INT, 0, 65535, "7866", NULL, NULL, "TCP port; 0: any that is free"},
+    {FIELD(open_access), SETTINGS_TRI, 0, 0, "false", NULL, NULL,
+     "true: everybody who reaches the address may use the server without credentials"},
+    {FIELD(data_dir), SETTINGS_TEXT, 0, 0, "data", NULL, NULL,
+     "folder of the server's jobs, results and keys; one server at a time works there"},
+    {FIELD(api_key), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "keys that clients may send (Bearer, x-api-key, api-key), separated by blanks"},
+    {FIELD(api_key_file), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "file with one key a line; NAME and a blank before it give it a name for the log"},
+    {FIELD(user), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "NAME:PASSWORD that clients may send (Basic); several are separated by commas"},
+    {FIELD(user_file), SETTINGS_TEXT, 0, 0, "", NULL, NULL, "file with one NAME:PASSWORD a line"},
+    {FIELD(tls_certificate), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "PEM file of the certificate and those above it; with tls_key: HTTPS instead of HTTP"},
+    {FIELD(tls_key), SETTINGS_TEXT, 0, 0, "", NULL, NULL, "PEM file of the certificate's key"},
+    {FIELD(cors_origins), SETTINGS_TEXT, 0, 0, "loopback", NULL, NULL,
+     "web pages that may use the server: loopback (those of this machine), *, none, or origins "
+     "such as https://example.org, separated by blanks"},
+    {FIELD(allowed_hosts), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "names besides localhost that clients may call a server on the loopback by, separated by "
+     "blanks: that of a reverse proxy; *: any"},
+    {FIELD(public_url), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "begin of the addresses given out, such as https://images.example.org; empty: from the "
+     "request"},
+    {FIELD(url_seconds), SETTINGS_INT, 60, 31536000, "3600", NULL, NULL,
+     "how long a signed address of a picture is good"},
+    {FIELD(max_body), SETTINGS_BYTES, 1 << 10, 1 << 30, "64MiB", NULL, NULL,
+     "largest body of a request"},
+    {FIELD(max_connections), SETTINGS_INT, 1, 4096, "128", NULL, NULL,
+     "connections at a time; more have to wait"},
+    {FIELD(idle_seconds), SETTINGS_INT, 1, 3600, "30", NULL, NULL,
+     "a connection that says nothing for so long is closed"},
+    {FIELD(request_seconds), SETTINGS_INT, 1, 86400, "300", NULL, NULL,
+     "a request, or the reading of its answer, may take so long"},
+    {FIELD(late_answer_seconds), SETTINGS_INT, 0, 86400, "100", NULL, NULL,
+     "clients that wait for a picture get the begin of the answer after so long, so that they go "
+     "on waiting; 0: never before the end"},
+    {FIELD(queue_size), SETTINGS_INT, 1, 100000, "1000", NULL, NULL,
+     "most jobs that wait; more are refused with 429"},
+    {FIELD(job_attempts), SETTINGS_INT, 1, 100, "2", NULL, NULL,
+     "times that a job is begun when the worker dies with it"},
+    {FIELD(keep_days), SETTINGS_INT, 0, 36500, "30", NULL, NULL,
+     "finished jobs and their pictures are removed after so many days; 0: never"},
+    {FIELD(keep_jobs), SETTINGS_INT, 0, 100000000, "10000", NULL, NULL,
+     "finished jobs that are kept, the newest; 0: all"},
+    {FIELD(keep_bytes), SETTINGS_BYTES, 0, MACHINE_MAX, "10GiB", NULL, NULL,
+     "bytes of finished jobs' files that are kept; auto: all"},
+    {FIELD(stop_seconds), SETTINGS_INT, 0, 3600, "5", NULL, NULL,
+     "a server that is told to stop gives the running job so long; then it runs again at the next "
+     "start"},
+    {FIELD(img2img_loras), SETTINGS_TRI, 0, 0, "false", NULL, NULL,
+     "true: POST /img2img applies LoRAs; false: it leaves them out and says so, as the original "
+     "did"},
+    {FIELD(log_level), SETTINGS_TEXT, 0, 0, "info", NULL, "error warn info debug",
+     "lines of the server's log"},
+    {FIELD(log_prompts), SETTINGS_TRI, 0, 0, "false", NULL, NULL,
+     "true: prompts stand in the log; they are personal data"},
 };
 const size_t settings_row_count = sizeof settings_rows / sizeof settings_rows[0];
 
@@ -113,6 +172,12 @@ const struct settings_row *settings_find(const char *key)
         if (same_key(settings_rows[i].key, key))
             return &settings_rows[i];
     return NULL;
+}
+
+bool settings_is_secret(const struct settings_row *row)
+{
+    return row->offset == offsetof(struct settings, api_key) ||
+           row->offset == offsetof(struct settings, user);
 }
 
 static bool set_row(struct settings *s, const struct settings_row *row, const char *value,

@@ -68,6 +68,36 @@ struct settings {
     enum tri reduce_vae_sample_size;
     enum tri force_cleanup_after_generation;
     enum tri cleanup_before_loading;
+
+    /* The server. */
+    char listen[64];
+    int64_t port;
+    enum tri open_access; /* no credentials although others reach the address */
+    char data_dir[SETTINGS_TEXT_BYTES];
+    char api_key[SETTINGS_TEXT_BYTES]; /* secrets: never printed, see settings_is_secret */
+    char api_key_file[SETTINGS_TEXT_BYTES];
+    char user[SETTINGS_TEXT_BYTES];
+    char user_file[SETTINGS_TEXT_BYTES];
+    char tls_certificate[SETTINGS_TEXT_BYTES];
+    char tls_key[SETTINGS_TEXT_BYTES];
+    char cors_origins[SETTINGS_TEXT_BYTES];
+    char allowed_hosts[SETTINGS_TEXT_BYTES];
+    char public_url[SETTINGS_TEXT_BYTES];
+    int64_t url_seconds;
+    uint64_t max_body;
+    int64_t max_connections;
+    int64_t idle_seconds;
+    int64_t request_seconds;
+    int64_t late_answer_seconds;
+    int64_t queue_size;
+    int64_t job_attempts;
+    int64_t keep_days;
+    int64_t keep_jobs;
+    uint64_t keep_bytes; /* SETTINGS_BYTES_AUTO: all */
+    int64_t stop_seconds;
+    enum tri img2img_loras;
+    char log_level[8];
+    enum tri log_prompts;
 };
 
 enum settings_kind {
@@ -98,7 +128,7 @@ extern const size_t settings_row_count;
 
 /* Where each value came from; by row. */
 struct settings_origins {
-    unsigned char from[64];
+    unsigned char from[128];
 };
 
 void settings_defaults(struct settings *s, struct settings_origins *origins);
@@ -114,6 +144,9 @@ bool settings_set(struct settings *s, struct settings_origins *origins, const ch
 
 /* NULL when there is no such setting. */
 const struct settings_row *settings_find(const char *key);
+
+/* A credential: lists show only whether it is set. */
+bool settings_is_secret(const struct settings_row *row);
 
 /* The value as text; out has room bytes. */
 void settings_write(char *out, size_t room, const struct settings *s,
