@@ -1,7 +1,7 @@
 // Starts the page: connects its parts, hands requests in, and shows how the server is.
 
 import { forgetKey, hasKey, health, onKeyNeeded } from "./client.js";
-import { loadChoices, startChoices } from "./choices.js";
+import { loadChoices, model, startChoices } from "./choices.js";
 import { openDetails, sendToSource, startDetails } from "./details.js";
 import { $, tell, toast } from "./dom.js";
 import { check, fieldIn, read, requestOf, restore, showError, startForm, write } from "./form.js";
@@ -11,7 +11,6 @@ import { replan, startMemory } from "./memory.js";
 import { hasSource, source, startSource } from "./source.js";
 
 const HEALTH_MS = 6000;
-const EXAMPLE_SIDE = 128; // the demo model's own size; what other models like is larger
 
 /* The key. */
 
@@ -116,14 +115,12 @@ async function onGenerate(event) {
   button.disabled = false;
 }
 
+/** At the model's own size: the demo model's is small, and others draw best at theirs. */
 function useExample() {
-  const { models } = choices;
-  const demo = models.length === 1 || /demo/i.test(read().model);
-  write({ prompt: $("example").textContent, ...(demo ? { width: EXAMPLE_SIDE, height: EXAMPLE_SIDE } : {}) });
+  const side = model().native_side;
+  write({ prompt: $("example").textContent, ...(side ? { width: side, height: side } : {}) });
   $("generate").focus();
 }
-
-let choices = { models: [] };
 
 async function start() {
   startKey();
@@ -140,10 +137,10 @@ async function start() {
   });
   addEventListener("unhandledrejection", (event) => toast(event.reason?.message ?? "Something on this page failed.", "bad"));
   document.addEventListener("visibilitychange", () => void showHealth());
-  restore();
+  const fresh = !restore();
   await showHealth();
   try {
-    choices = await loadChoices();
+    await loadChoices({ fresh });
   } catch (error) {
     tell($("form-problem"), `The lists of models and samplers could not be read: ${error.message}`);
   }

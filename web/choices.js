@@ -2,10 +2,13 @@
 
 import { lists } from "./client.js";
 import { $, fillSelect, make, tell } from "./dom.js";
-import { changed, onChange, read, setLoras, write } from "./form.js";
+import { DEFAULTS, changed, onChange, read, setLoras, write } from "./form.js";
+import { hasSource } from "./source.js";
 import { plural, round8 } from "./units.js";
 
-const FAMILIES = { sd15: "Stable Diffusion 1.x", sdxl: "SDXL", refiner: "Refiners" };
+const FAMILIES = {
+  sd15: "Stable Diffusion 1.x", "sd15-inpainting": "Stable Diffusion 1.x, inpainting", sdxl: "SDXL", "sdxl-inpainting": "SDXL, inpainting",
+};
 const RATIOS = [[1, 1], [4, 3], [3, 2], [16, 9], [3, 4], [2, 3], [9, 16]];
 
 let offered = { models: [], loras: [] };
@@ -28,13 +31,14 @@ const plainSamplers = (names) => names.filter((name) => !(name.endsWith(" Karras
 /** Names may be written in any case; what is saved in a form is found again. */
 const alike = (names, name) => names.find((other) => other.toLowerCase() === String(name).toLowerCase()) ?? name;
 
-export async function loadChoices() {
+/** fresh: nothing was remembered, so the size is the model's own. */
+export async function loadChoices({ fresh = false } = {}) {
   const settings = read();
   const all = await lists();
   const samplers = plainSamplers(all.samplers);
-  const isRefiner = (model) => model.family === "refiner" || model.family === "sdxl_refiner";
-  const models = all.models.filter((model) => !isRefiner(model));
-  const refiners = all.models.filter((model) => isRefiner(model) || model.family === "sdxl");
+  const usable = all.models.filter((model) => !model.problem);
+  const models = usable.filter((model) => model.family !== "sdxl-refiner");
+  const refiners = usable.filter((model) => model.family?.startsWith("sdxl"));
   const standard = models.find((model) => model.default) ?? models[0];
 
   offered = all;
@@ -47,11 +51,24 @@ export async function loadChoices() {
   const hint = all.loras.length ? "choose…" : "there are none in the server's folder";
   fillSelect($("lora-add"), [{ value: "", text: hint }, ...all.loras.map(named)], "");
   $("lora-add").disabled = all.loras.length === 0;
+  if (fresh) nativeSide = DEFAULTS.width;
+  else nativeSide ||= model().native_side ?? 0;
+  if (fresh) followModel();
   changed();
   return all;
 }
 
-export const modelNamed = (name) => offered.models.find((model) => model.name === name);
+/** What the server says about the model of the form; {} where it says nothing. */
+export const model = () => offered.models.find((one) => one.name === $("model").value) ?? {};
+
+/** A size that was the last model's own becomes the new one's. */
+let nativeSide = 0;
+function followModel() {
+  const { width, height } = read();
+  const side = model().native_side ?? 0;
+  if (side && nativeSide && width === nativeSide && height === nativeSide) write({ width: side, height: side });
+  nativeSide = side;
+}
 
 /* LoRAs. */
 
@@ -96,7 +113,9 @@ function drawRatios(settings) {
 }
 
 function drawHires(s) {
-  const on = s.hires_enabled;
+  const on = s.hires_enabled && !hasSource();
+  $("hires_enabled").disabled = hasSource();
+  $("hires-not").hidden = !hasSource();
   tell($("hires-tag"), on ? `${s.hires_scale}×` : "");
   tell($("hires-size"), on ? `${s.width}×${s.height} becomes ${round8(s.width * s.hires_scale)}×${round8(s.height * s.hires_scale)}.` : "");
   for (const element of $("form").elements)
@@ -126,6 +145,7 @@ export function startChoices() {
     const { width, height } = read();
     write({ width: height, height: width });
   });
+  $("model").addEventListener("change", followModel);
   $("seed-last").addEventListener("click", () => write({ seed: String(lastSeed) }));
   $("lora-add").addEventListener("change", (event) => {
     const name = event.target.value;

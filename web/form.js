@@ -74,14 +74,16 @@ export function write(settings) {
   changed();
 }
 
+/** True where there was something to remember. */
 export function restore() {
-  let saved = {};
+  let saved = null;
   try {
-    saved = JSON.parse(localStorage.getItem(STORE)) ?? {};
+    saved = JSON.parse(localStorage.getItem(STORE));
   } catch {
     // Somebody else's text under our name.
   }
   write({ ...DEFAULTS, ...saved });
+  return saved !== null;
 }
 
 export const setLoras = (list) => {
@@ -177,7 +179,7 @@ export function requestOf(settings, source, { forPlan = false } = {}) {
   const request = {
     mode: source ? "img2img" : "txt2img",
     prompt: s.prompt, negative_prompt: s.negative_prompt, steps: s.steps, cfg_scale: s.cfg_scale,
-    width: s.width, height: s.height, batch_size: s.batch_size, sampler_name: s.sampler_name,
+    width: round8(s.width), height: round8(s.height), batch_size: s.batch_size, sampler_name: s.sampler_name,
     scheduler_type: s.scheduler_type, seed: s.seed.trim() === "" ? -1 : Number(s.seed), clip_skip: s.clip_skip,
     file_type: s.file_type, quality: s.quality,
   };
@@ -186,12 +188,12 @@ export function requestOf(settings, source, { forPlan = false } = {}) {
   if (s.size_policy) request.size_policy = s.size_policy;
   if (s.refiner_checkpoint) Object.assign(request, { refiner_checkpoint: s.refiner_checkpoint, refiner_switch_at: s.refiner_switch_at });
   if (s.loras.length) request.loras = s.loras;
-  if (s.hires_enabled)
+  if (s.hires_enabled && !source)
     request.hires = { enabled: true, scale: s.hires_scale, upscaler: s.hires_upscaler, steps: s.hires_steps, denoising_strength: s.hires_denoising_strength };
   if (source) {
     request.denoising_strength = s.denoising_strength;
     request.resize_mode = Number(s.resize_mode);
-    request.resize_to = { width: s.width, height: s.height };
+    request.resize_to = { width: request.width, height: request.height };
     if (source.mask)
       request.mask = { blur_x: s.mask_blur, blur_y: s.mask_blur, fill: Number(s.mask_fill), full_res: s.mask_full_res, invert: s.mask_invert };
     if (forPlan) request.image_size = { width: source.width, height: source.height };

@@ -104,6 +104,7 @@ export async function loadGallery() {
   focused = Math.min(focused, Math.max(0, list.length - 1));
   if (!same) $("gallery-grid").replaceChildren(...list.map((job, i) => thumbnail(job, i, openJob)));
   $("gallery-empty").hidden = list.length > 0;
+  $("gallery-newer").hidden = $("gallery-older").hidden = total <= PAGE;
   $("gallery-newer").disabled = offset === 0;
   $("gallery-older").disabled = offset + list.length >= total;
   $("gallery-page").textContent = total > PAGE ? `${offset + 1} to ${offset + list.length} of ${total}` : "";

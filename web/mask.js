@@ -7,6 +7,7 @@ import { $, announce } from "./dom.js";
 
 const VEIL = "rgb(255 64 129)"; // seen on skin, sky and leaves alike
 const VEIL_OPACITY = "0.55";
+const FRAME_VH = 46; // the highest that the picture is shown, of the window's height
 const STROKES_MAX = 2000;
 const KEY_STEP = 12; // of the screen's pixels
 
@@ -122,6 +123,8 @@ export function setPicture(width, height) {
   canvas().width = width;
   canvas().height = height;
   canvas().style.opacity = VEIL_OPACITY;
+  $("frame").style.aspectRatio = `${width} / ${height}`;
+  $("frame").style.width = `min(100%, ${(FRAME_VH * width) / height}vh)`;
   changedStrokes();
 }
 
