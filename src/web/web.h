@@ -14,8 +14,8 @@ struct web_file {
     const char *etag; /* of the content, in its quotes: changes when, and only when, the bytes do */
 };
 
-/* path as in web_file; "" is the page itself, index.html.  NULL where there is none; else it lives as
- * long as the program. */
+/* path as in web_file; "" is the page itself, index.html.  NULL where there is none; else it lives
+ * as long as the program. */
 const struct web_file *web_find(const char *path);
 
 /* For going through all: the n-th, from 0; NULL behind the last. */

@@ -1,7 +1,6 @@
-#include "web/web.h"
-
 #include "base/fs.h"
 #include "base/test.h"
+#include "web/web.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@ static void check_file(const struct web_file *file)
     if (!fs_join(path, sizeof path, "web", file->path, &err) ||
         !fs_read(&bytes, &n, path, FILE_MAX_BYTES, &err)) {
         fprintf(stderr, "%s: %s\n", file->path, err.text);
-        CHECK(!"the file is there");
+        test_failures++;
         return;
     }
     CHECK(file->n_bytes == n && memcmp(file->bytes, bytes, n) == 0);
@@ -61,9 +60,9 @@ static bool holds(const struct web_file *file, const char *text)
 /* What a strict Content-Security-Policy would refuse, or what would have to come from elsewhere. */
 static void needs_nothing_from_outside_and_nothing_inline(void)
 {
-    static const char *const forbidden[] = {"https://", "http://", "src=\"//", "@import", "eval(",
-                                            "innerHTML", " style=\"", "<style", " onclick=",
-                                            "javascript:", "<script>"};
+    static const char *const forbidden[] = {"https://",  "http://",     "src=\"//",  "@import",
+                                            "eval(",     "innerHTML",   " style=\"", "<style",
+                                            " onclick=", "javascript:", "<script>"};
 
     for (size_t i = 0; web_at(i); i++)
         for (size_t k = 0; k < sizeof forbidden / sizeof forbidden[0]; k++)
@@ -71,7 +70,7 @@ static void needs_nothing_from_outside_and_nothing_inline(void)
             if (holds(web_at(i), forbidden[k]) &&
                 !(strcmp(forbidden[k], "http://") == 0 && strstr(web_at(i)->path, ".svg"))) {
                 fprintf(stderr, "web/%s holds %s\n", web_at(i)->path, forbidden[k]);
-                CHECK(!"free of what is forbidden");
+                test_failures++;
             }
 }
 
