@@ -97,12 +97,13 @@ void library_close(struct library *lib);
 /* Looks at all folders, labels and hashes now, however young the last look is. */
 bool library_refresh(struct library *lib, struct error *err) MUST_CHECK;
 
-/* Entries sorted by file name (bytes, lower case first made equal to upper).  Of models, the demo
- * model comes last, as "demo", and only where the folder has no sound model or the default is the
- * demo model. */
+/* Entries sorted by name, as bytes.  Of models, the demo model is there as "demo" where the folder
+ * has no sound model or the default is the demo model, and the default model where its setting is a
+ * path outside the folder. */
 struct library_list {
     const struct library_entry *const *entries;
     size_t n;
+    struct library_shelf *owned; /* what holds them */
     bool cut; /* the folder holds more than LIBRARY_MAX_ENTRIES, or deeper folders */
 };
 
@@ -114,15 +115,16 @@ void library_list_clear(struct library_list *list);
 /* Finds by name, file name, title, label (case, '-', '_' and blanks at the ends do not count),
  * "org/name", name without the sub-folder, alias, short hash or sha256 (where they are known), in
  * this order; "demo" is the demo model where nothing else is called so.  A broken entry is found
- * too: look at problem, or use library_require.  ERROR_NOT_FOUND tells near names or what there is;
- * ERROR_INVALID what an ambiguous text could mean.  The caller ends *out with library_entry_free.
+ * too: look at problem, or use library_find_sound.  ERROR_NOT_FOUND tells near names or what there
+ * is; ERROR_INVALID what an ambiguous text could mean.  The caller ends *out with
+ * library_entry_free.
  */
 bool library_find(struct library *lib, enum library_kind kind, const char *text,
                   const struct library_entry **out, struct error *err) MUST_CHECK;
 
 /* The same, and fails with the entry's problem where it has one (ERROR_CORRUPT). */
-bool library_require(struct library *lib, enum library_kind kind, const char *text,
-                     const struct library_entry **out, struct error *err) MUST_CHECK;
+bool library_find_sound(struct library *lib, enum library_kind kind, const char *text,
+                        const struct library_entry **out, struct error *err) MUST_CHECK;
 
 /* The model that a request without one means.  The caller ends *out with library_entry_free. */
 bool library_default_model(struct library *lib, const struct library_entry **out,
@@ -133,8 +135,9 @@ const struct library_entry *library_entry_keep(const struct library_entry *e);
 void library_entry_free(const struct library_entry *e);
 
 /* Reads the file and fills the hashes, or takes them from the cache where the file is the same by
- * size and time.  cancelled (may be NULL) is asked every few megabytes; ERROR_CANCELLED.  *out is a
- * new entry, ended with library_entry_free; later lists have the hashes too. */
+ * size and time.  Broken entries have none (ERROR_CORRUPT).  cancelled (may be NULL) is asked every
+ * few megabytes; ERROR_CANCELLED.  *out is a new entry, ended with library_entry_free; later lists
+ * have the hashes too. */
 bool library_hash(struct library *lib, const struct library_entry *e, bool (*cancelled)(void *ctx),
                   void *ctx, const struct library_entry **out, struct error *err) MUST_CHECK;
 
@@ -149,6 +152,7 @@ struct library_label {
 struct library_labels {
     const struct library_label *rows;
     size_t n;
+    struct library_labels_table *owned; /* what holds them */
 };
 
 /* The caller ends *out with library_labels_clear, which accepts zeroes. */

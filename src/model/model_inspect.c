@@ -3,6 +3,7 @@
 #include "model/model_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct model_inspect_part model_inspect_count(const struct model *m, enum model_part part)
 {
@@ -19,6 +20,37 @@ struct model_inspect_part model_inspect_count(const struct model *m, enum model_
         sum.dtype_tensors[e->tensor.dtype]++;
     }
     return sum;
+}
+
+/* Where a name belongs among n sorted ones. */
+static size_t place_of(const char *const *names, size_t n, const char *name)
+{
+    size_t i = 0;
+    while (i < n && strcmp(names[i], name) < 0)
+        i++;
+    return i;
+}
+
+size_t model_inspect_files(const struct model *m, enum model_part part, const char **out,
+                           size_t most)
+{
+    const struct model_index *index = model_internal_index(m, part);
+    const char *last = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < index->n; i++) {
+        const struct model_index_entry *e = &index->entries[i];
+        if (e->part != part || e->tensor.file == last)
+            continue;
+        last = e->tensor.file; /* neighbours are of one file most of the time */
+        const size_t at = place_of(out, n, last);
+        if (n == most || (at < n && strcmp(out[at], last) == 0))
+            continue;
+        memmove(out + at + 1, out + at, (n - at) * sizeof *out);
+        out[at] = last;
+        n++;
+    }
+    return n;
 }
 
 static void write_part(const struct model *m, enum model_part part, FILE *to)

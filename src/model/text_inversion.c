@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_WIDTH = 1 << 16 };
+
 static const char *const sdxl_names[2] = {"clip_l", "clip_g"};
 
 /* Web UIs write { "string_to_param": { "*": matrix } } with other things around it. */
@@ -147,6 +149,48 @@ bool text_inversion_load(struct text_inversion *out, const char *path, const int
     tensor_file_close(file);
     if (!ok)
         text_inversion_clear(out);
+    return ok;
+}
+
+static bool look(struct text_inversion_shape *out, const struct tensor_file *file,
+                 struct error *err)
+{
+    const char *path = tensor_file_path(file);
+    const struct tensor_info *t[2] = {tensor_file_find(file, sdxl_names[0]),
+                                      tensor_file_find(file, sdxl_names[1])};
+
+    if (!t[0] || !t[1]) {
+        t[0] = find_only(file, err);
+        t[1] = NULL;
+        if (!t[0])
+            return false;
+    }
+    for (int i = 0; i < 2 && t[i]; i++) {
+        const int64_t width = t[i]->n_dims ? t[i]->dims[t[i]->n_dims - 1] : 0;
+        if (width < 1 || width > MAX_WIDTH)
+            return error_set(err, ERROR_INVALID, "%s: vectors of %" PRId64 " numbers", path, width);
+        if (!check_shape(t[i], path, (int)width, err))
+            return false;
+        const int n = t[i]->n_dims == 2 ? (int)t[i]->dims[0] : 1; /* checked just now */
+        if (i == 1 && n != out->n_vectors)
+            return error_set(err, ERROR_INVALID,
+                             "%s has %d vectors for one text encoder and %d for the other", path,
+                             out->n_vectors, n);
+        out->n_vectors = n;
+        out->width[i] = (int)width;
+    }
+    return true;
+}
+
+bool text_inversion_look(struct text_inversion_shape *out, const char *path, struct error *err)
+{
+    struct tensor_file *file = NULL;
+
+    *out = (struct text_inversion_shape){0};
+    if (!tensor_file_open(&file, path, err))
+        return false;
+    const bool ok = look(out, file, err);
+    tensor_file_close(file);
     return ok;
 }
 

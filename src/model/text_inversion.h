@@ -21,6 +21,15 @@ struct text_inversion {
 bool text_inversion_load(struct text_inversion *out, const char *path, const int width[2],
                          struct error *err) MUST_CHECK;
 
+/* What a file holds, from its header alone, whatever model it is for. */
+struct text_inversion_shape {
+    int n_vectors;
+    int width[2]; /* numbers of a vector of the first and the second encoder; 0: none */
+};
+
+bool text_inversion_look(struct text_inversion_shape *out, const char *path,
+                         struct error *err) MUST_CHECK;
+
 /* Accepts zeroes. */
 void text_inversion_clear(struct text_inversion *t);
 
