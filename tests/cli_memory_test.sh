@@ -209,7 +209,7 @@ prints_plans() {
     succeeds plan --image e.png
     prints "==> Image size: 96x64 requested, 96x64 used"
     refuses "a size such as 640x480" plan --image absent.png
-    succeeds plan --json --memory-budget 30M --width 512 --height 512
+    succeeds plan --json --memory-budget ${SANITIZED:+9}30M --width 512 --height 512
     for words in '"peak_bytes"' '"phases"' '"levers"' '"stream_unet"' '"largest"' '"log"'; do
         prints "$words"
     done

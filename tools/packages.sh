@@ -6,7 +6,7 @@
 # The command, the pkg-config module (pc:NAME) or the file (file:PATH), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
 pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
-pc:zlib:zlib1g-dev
+pc:zlib:zlib1g-dev pc:libwebp:libwebp-dev pc:libavif:libavif-dev h:gif_lib.h:libgif-dev
 pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev
 pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
@@ -14,12 +14,17 @@ aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
 file:/usr/aarch64-linux-gnu/lib/crti.o:libc6-dev-arm64-cross"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
-pc:zlib:zlib
+pc:zlib:zlib pc:libwebp:webp pc:libavif:libavif h:gif_lib.h:giflib
 pc:sqlite3:sqlite pc:libsodium:libsodium
 pc:libmicrohttpd:libmicrohttpd"
 packages_brew_tests="clang-format:clang-format"
 
-# Prints the packages of a list whose command or module is not there.
+# Whether a header is where compilers look: for libraries that pkg-config does not know.
+packages_header() {
+    [ -e "/usr/include/$1" ] || [ -e "/opt/homebrew/include/$1" ] || [ -e "/usr/local/include/$1" ]
+}
+
+# Prints the packages of a list whose command, module or header is not there.
 packages_missing() {
     for row in $1; do
         case $row in
@@ -30,6 +35,10 @@ packages_missing() {
         file:*)
             rest=${row#file:}
             [ -e "${rest%%:*}" ] || echo "${rest#*:}"
+            ;;
+        h:*)
+            rest=${row#h:}
+            packages_header "${rest%%:*}" || echo "${rest#*:}"
             ;;
         *) command -v "${row%%:*}" >/dev/null 2>&1 || echo "${row#*:}" ;;
         esac

@@ -29,6 +29,18 @@ static inline int64_t weights_testing_status(const char *name)
     return value;
 }
 
+/* Waits until the process has n threads; false where it keeps others.  A thread that was joined is
+ * counted for a moment longer, under an emulator for longer still. */
+static inline bool weights_testing_threads_become(int64_t n)
+{
+    for (int tries = 0; tries < 20000; tries++) {
+        if (weights_testing_status("Threads") == n)
+            return true;
+        usleep(1000);
+    }
+    return false;
+}
+
 /* Sets the high-water mark back to what is resident now; false where the system cannot. */
 static inline bool weights_testing_reset_peak(void)
 {

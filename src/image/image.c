@@ -37,6 +37,41 @@ bool image_init(struct image *out, int width, int height, struct error *err)
     return true;
 }
 
+bool image_init_rgba(struct image *out, int width, int height, struct error *err)
+{
+    *out = (struct image){0};
+    if (!image_check_size(width, height, image_default_limits(), err))
+        return false;
+    uint8_t *px = calloc((size_t)width * (size_t)height, IMAGE_RGBA);
+    if (!px)
+        return error_set(err, ERROR_MEMORY, "no memory for a picture of %dx%d", width, height);
+    *out = (struct image){.px = px, .width = width, .height = height};
+    return true;
+}
+
+bool image_split_alpha(uint8_t **alpha, struct image *image, struct error *err)
+{
+    const size_t n = image_bytes(image) / IMAGE_CHANNELS;
+    uint8_t all = 255;
+
+    *alpha = NULL;
+    uint8_t *a = malloc(n);
+    if (!a)
+        return error_set(err, ERROR_MEMORY, "no memory to read a picture");
+    for (size_t i = 0; i < n; i++) {
+        a[i] = image->px[i * IMAGE_RGBA + IMAGE_CHANNELS];
+        all &= a[i];
+        memmove(image->px + i * IMAGE_CHANNELS, image->px + i * IMAGE_RGBA, IMAGE_CHANNELS);
+    }
+    uint8_t *smaller = realloc(image->px, image_bytes(image));
+    image->px = smaller ? smaller : image->px;
+    if (all == 255)
+        free(a);
+    else
+        *alpha = a;
+    return true;
+}
+
 void image_clear(struct image *image)
 {
     free(image->px);

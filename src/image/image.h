@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IMAGE_CHANNELS = 3, IMAGE_MAX_SIDE = 16384, IMAGE_MAX_PIXELS = 64 << 20 };
+enum { IMAGE_CHANNELS = 3, IMAGE_RGBA = 4, IMAGE_MAX_SIDE = 16384, IMAGE_MAX_PIXELS = 64 << 20 };
 
 struct image {
     uint8_t *px; /* owned; width * height * 3 bytes */
@@ -30,6 +30,12 @@ bool image_check_size(int64_t width, int64_t height, struct image_limits limits,
 /* A picture of the default limits with undefined pixels. */
 bool image_init(struct image *out, int width, int height, struct error *err) MUST_CHECK;
 void image_clear(struct image *image);
+
+/* For readers on their way to a picture: px holds four bytes a pixel, all 0, until they are split.
+ */
+bool image_init_rgba(struct image *out, int width, int height, struct error *err) MUST_CHECK;
+/* RGBA becomes RGB, and *alpha, which the caller then owns, NULL when all of it is opaque. */
+bool image_split_alpha(uint8_t **alpha, struct image *rgba, struct error *err) MUST_CHECK;
 
 size_t image_bytes(const struct image *image);
 

@@ -37,12 +37,15 @@ static void add_folder(struct buf *out, uint32_t tag, uint32_t type, uint32_t co
 
 void image_exif_write(struct buf *out, const char *text)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf";
     const uint32_t folder_bytes = 2 + ENTRY_BYTES + 4;
     const uint32_t exif_at = 8 + folder_bytes, comment_at = exif_at + folder_bytes;
     struct buf comment;
 
     buf_init(&comment, out->limit);
     buf_add(&comment, "UNICODE", CODE_BYTES);
+    if (strncmp(text, byte_order_mark, 3) == 0) /* one is taken for a mark and dropped */
+        image_text_to_utf16be(&comment, byte_order_mark);
     image_text_to_utf16be(&comment, text);
     buf_add(out, "MM\0*", 4);
     add_be(out, 8, 4);
@@ -51,6 +54,20 @@ void image_exif_write(struct buf *out, const char *text)
     buf_add(out, comment.bytes, comment.len);
     out->failed = out->failed || comment.failed;
     buf_clear(&comment);
+}
+
+bool image_exif_prepare(struct buf *out, const char *text, size_t limit, struct error *err)
+{
+    buf_init(out, limit);
+    if (!text || !*text)
+        return true;
+    if (!image_text_is_utf8(text))
+        return error_set(err, ERROR_INVALID, "the picture's text is not UTF-8");
+    image_exif_write(out, text);
+    if (!out->failed)
+        return true;
+    buf_clear(out);
+    return error_set(err, ERROR_LIMIT, "the picture's text is longer than %zu bytes", limit);
 }
 
 struct tiff {
@@ -106,6 +123,52 @@ int image_exif_orientation(const uint8_t *bytes, size_t len)
     return value >= 1 && value <= 8 ? (int)value : 1;
 }
 
+/* The byte order of UTF-16 text without a mark.  piexif and what web UIs use it for write
+ * big-endian whatever the order of the structure, others keep that order.  The letters of ASCII, of
+ * which every infotext is full, have their zero in front or behind.  In a big-endian structure the
+ * case must be clear, so that what this program writes is never misread. */
+static bool is_big_endian(const uint8_t *text, size_t len, bool big_endian_file)
+{
+    enum { ENOUGH = 8 };
+    const size_t n = len / 2;
+    size_t front = 0, behind = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        front += text[2 * i] == 0 && text[2 * i + 1] != 0;
+        behind += text[2 * i] != 0 && text[2 * i + 1] == 0;
+    }
+    return big_endian_file ? n < ENOUGH || front > 0 || behind <= n / 2 : front >= behind;
+}
+
+static void read_utf16(struct buf *out, const uint8_t *text, size_t len, bool big_endian_file)
+{
+    bool big_mark = len >= 2 && text[0] == 0xfe && text[1] == 0xff;
+    bool little_mark = len >= 2 && text[0] == 0xff && text[1] == 0xfe;
+
+    if (big_mark || little_mark)
+        image_text_from_utf16(out, text + 2, len - 2, big_mark);
+    else
+        image_text_from_utf16(out, text, len, is_big_endian(text, len, big_endian_file));
+}
+
+static void read_comment(struct buf *out, const uint8_t *comment, size_t len, bool big_endian_file)
+{
+    const uint8_t *text = comment + CODE_BYTES;
+    size_t text_len = len - CODE_BYTES;
+
+    if (memcmp(comment, "UNICODE", CODE_BYTES) == 0)
+        read_utf16(out, text, text_len, big_endian_file);
+    else if (memcmp(comment, "JIS\0\0\0\0", CODE_BYTES) == 0)
+        image_text_from_jis(out, (const char *)text, text_len);
+    else if (memcmp(comment, "ASCII\0\0", CODE_BYTES) == 0 ||
+             memcmp(comment, "\0\0\0\0\0\0\0", CODE_BYTES) == 0)
+        image_text_from_utf8(out, (const char *)text, text_len);
+    else
+        image_text_from_utf8(out, (const char *)comment, len);
+    while (out->len > 0 && out->bytes[out->len - 1] == 0)
+        out->len--;
+}
+
 void image_exif_read(struct buf *out, const uint8_t *bytes, size_t len)
 {
     uint32_t count, at;
@@ -115,18 +178,6 @@ void image_exif_read(struct buf *out, const uint8_t *bytes, size_t len)
         !find_entry(&t, number_at(&t, 4, 4), TAG_EXIF_FOLDER, &count, &at) ||
         !find_entry(&t, at, TAG_USER_COMMENT, &count, &at))
         return;
-    if (count < CODE_BYTES || at > len || count > len - at)
-        return;
-    const uint8_t *comment = bytes + at;
-    const uint8_t *text = comment + CODE_BYTES;
-    size_t text_len = count - CODE_BYTES;
-    /* piexif and the tools that use it write big-endian text whatever the order of the structure.
-     */
-    if (memcmp(comment, "UNICODE", CODE_BYTES) == 0)
-        image_text_from_utf16(out, text, text_len, true);
-    else if (memcmp(comment, "ASCII\0\0", CODE_BYTES) == 0 ||
-             memcmp(comment, "\0\0\0\0\0\0\0", CODE_BYTES) == 0)
-        image_text_from_utf8(out, (const char *)text, text_len);
-    else
-        image_text_from_utf8(out, (const char *)comment, count);
+    if (count >= CODE_BYTES && at <= len && count <= len - at)
+        read_comment(out, bytes + at, count, t.big_endian);
 }

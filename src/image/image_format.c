@@ -1,10 +1,13 @@
 #include "image/image_format.h"
 
 #include "base/fs.h"
+#include "image/image_avif.h"
+#include "image/image_gif.h"
 #include "image/image_jpeg.h"
 #include "image/image_orient.h"
 #include "image/image_png.h"
 #include "image/image_png_meta.h"
+#include "image/image_webp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +19,12 @@ static const struct image_format formats[] = {
      image_png_meta_look, image_png_read, image_png_write},
     {"jpeg", {"jpg", "jpeg"}, "image/jpeg", "\xff\xd8\xff", 3, false, 12,
      image_jpeg_look, image_jpeg_read, image_jpeg_write},
+    {"webp", {"webp"}, "image/webp", "RIFF????WEBP", 12, false, 16,
+     image_webp_look, image_webp_read, image_webp_write},
+    {"avif", {"avif"}, "image/avif", "????ftyp", 8, false, 32,
+     image_avif_look, image_avif_read, image_avif_write},
+    {"gif", {"gif"}, "image/gif", "GIF8?a", 6, false, 8,
+     image_gif_look, image_gif_read, NULL},
 };
 /* clang-format on */
 

@@ -43,7 +43,7 @@ static void brings_pictures_and_text_back_in_every_format(void)
     struct error err = {0};
     struct buf bytes;
 
-    for (size_t f = 0; image_format_at(f); f++)
+    for (size_t f = 0; image_format_at(f) && image_format_at(f)->write; f++)
         for (size_t t = 0; t < sizeof text / sizeof text[0]; t++)
             for (size_t s = 0; s < 3; s++) {
                 const struct image_format *format = image_format_at(f);
@@ -109,6 +109,8 @@ static void refuses_every_cut_file(void)
     struct buf bytes;
 
     for (size_t f = 0; image_format_at(f); f++) {
+        if (!image_format_at(f)->write)
+            continue;
         const struct image_format *format = image_format_at(f);
         struct image_write_options options = {.infotext = "some text", .quality = 80};
         struct image image = make_picture(24, 24);
@@ -139,6 +141,8 @@ static void checks_the_size_before_decoding(void)
     struct buf bytes;
 
     for (size_t f = 0; image_format_at(f); f++) {
+        if (!image_format_at(f)->write)
+            continue;
         struct image image = make_picture(17, 2);
         buf_init(&bytes, 1 << 20);
         CHECK(image_format_at(f)->write(&bytes, &image, &options, &err));
@@ -214,6 +218,8 @@ static void says_what_a_writer_cannot_do(void)
                        &err));
     CHECK(err.code == ERROR_LIMIT);
     for (size_t f = 0; image_format_at(f); f++) {
+        if (!image_format_at(f)->write)
+            continue;
         struct image_write_options bad = {.infotext = "\xff", .quality = 9};
         CHECK(!image_format_at(f)->write(&out, &image, &bad, &err) && err.code == ERROR_INVALID);
         struct buf tight;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RGBA = 4, TEXT_LIMIT = 1 << 20, CHUNK_LIMIT = 8 << 20, MAX_CHUNKS = 1000 };
+enum { TEXT_LIMIT = 1 << 20, CHUNK_LIMIT = 8 << 20, MAX_CHUNKS = 1000 };
 
 static const char keyword[] = "parameters";
 
@@ -67,16 +67,11 @@ static void set_conversions(png_structp png, png_infop info)
 
 static bool init_pixels(struct reader *r)
 {
-    if (!image_init(&r->image, (int)png_get_image_width(r->png, r->info),
-                    (int)png_get_image_height(r->png, r->info), r->err))
-        return false;
-    if (!r->has_alpha)
-        return true;
-    uint8_t *larger = realloc(r->image.px, image_bytes(&r->image) / IMAGE_CHANNELS * RGBA);
-    if (!larger)
-        return error_set(r->err, ERROR_MEMORY, "no memory to read a picture");
-    r->image.px = larger;
-    return true;
+    const int width = (int)png_get_image_width(r->png, r->info);
+    const int height = (int)png_get_image_height(r->png, r->info);
+
+    return r->has_alpha ? image_init_rgba(&r->image, width, height, r->err)
+                        : image_init(&r->image, width, height, r->err);
 }
 
 static bool decode(struct reader *r)
@@ -97,7 +92,7 @@ static bool decode(struct reader *r)
                    png_get_valid(r->png, r->info, PNG_INFO_tRNS) != 0;
     set_conversions(r->png, r->info);
     const size_t row =
-        (size_t)png_get_image_width(r->png, r->info) * (r->has_alpha ? RGBA : IMAGE_CHANNELS);
+        (size_t)png_get_image_width(r->png, r->info) * (r->has_alpha ? IMAGE_RGBA : IMAGE_CHANNELS);
     if (!init_pixels(r))
         return false;
     if (png_get_rowbytes(r->png, r->info) != row)
@@ -109,30 +104,6 @@ static bool decode(struct reader *r)
         r->rows[y] = r->image.px + (size_t)y * row;
     png_read_image(r->png, r->rows);
     png_read_end(r->png, r->info); /* the checksums behind the pixels */
-    return true;
-}
-
-/* RGBA pixels become RGB pixels, and *alpha when they are not all opaque. */
-static bool split_alpha(uint8_t **alpha, struct image *image, struct error *err)
-{
-    const size_t n = image_bytes(image) / IMAGE_CHANNELS;
-    uint8_t all = 255;
-
-    *alpha = NULL;
-    uint8_t *a = malloc(n);
-    if (!a)
-        return error_set(err, ERROR_MEMORY, "no memory to read a picture");
-    for (size_t i = 0; i < n; i++) {
-        a[i] = image->px[i * RGBA + IMAGE_CHANNELS];
-        all &= a[i];
-        memmove(image->px + i * IMAGE_CHANNELS, image->px + i * RGBA, IMAGE_CHANNELS);
-    }
-    uint8_t *smaller = realloc(image->px, image_bytes(image));
-    image->px = smaller ? smaller : image->px;
-    if (all == 255)
-        free(a);
-    else
-        *alpha = a;
     return true;
 }
 
@@ -151,7 +122,7 @@ bool image_png_read(struct image_file *out, const void *bytes, size_t len,
         error_set(err, ERROR_MEMORY, "no memory to read a picture");
         goto done;
     }
-    if (!decode(&r) || (r.has_alpha && !split_alpha(&out->alpha, &r.image, err)))
+    if (!decode(&r) || (r.has_alpha && !image_split_alpha(&out->alpha, &r.image, err)))
         goto done;
     out->image = r.image;
     r.image = (struct image){0};

@@ -1,5 +1,7 @@
 #include "image/image_text.h"
 
+#include <errno.h>
+#include <iconv.h>
 #include <string.h>
 
 bool image_text_next(uint32_t *out, const char **text, size_t *len)
@@ -143,6 +145,37 @@ void image_text_from_utf8(struct buf *out, const char *text, size_t len)
         }
         image_text_add(out, c);
     }
+}
+
+/* Bytes that mean nothing become U+FFFD each. */
+static void convert(struct buf *out, iconv_t way, const char *text, size_t len)
+{
+    char *in = (char *)text; /* iconv's type; it does not write there */
+
+    while (len > 0 && !out->failed) {
+        char part[512], *to = part;
+        size_t room = sizeof part;
+        size_t status = iconv(way, &in, &len, &to, &room);
+        buf_add(out, part, (size_t)(to - part));
+        if (status != (size_t)-1 || errno == E2BIG)
+            continue;
+        image_text_add(out, 0xfffd);
+        in++;
+        len--;
+    }
+}
+
+void image_text_from_jis(struct buf *out, const char *text, size_t len)
+{
+    bool escapes = len > 0 && memchr(text, 0x1b, len);
+    iconv_t way = iconv_open("UTF-8", escapes ? "ISO-2022-JP" : "SHIFT_JIS");
+
+    if (way == (iconv_t)-1) {
+        image_text_from_utf8(out, text, len);
+        return;
+    }
+    convert(out, way, text, len);
+    iconv_close(way);
 }
 
 char *image_text_take(struct buf *text)

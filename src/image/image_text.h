@@ -24,6 +24,9 @@ void image_text_to_utf16be(struct buf *out, const char *text);
 void image_text_from_latin1(struct buf *out, const char *text, size_t len);
 /* Halves of surrogate pairs that stand alone become U+FFFD; an odd last byte is ignored. */
 void image_text_from_utf16(struct buf *out, const uint8_t *bytes, size_t len, bool big_endian);
+/* Japanese text: ISO-2022-JP if it switches character sets by escapes, else Shift JIS, as piexif
+ * has it.  Where the system cannot convert these, what is not UTF-8 becomes U+FFFD. */
+void image_text_from_jis(struct buf *out, const char *text, size_t len);
 /* What is not UTF-8 becomes U+FFFD. */
 void image_text_from_utf8(struct buf *out, const char *text, size_t len);
 
