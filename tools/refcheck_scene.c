@@ -91,8 +91,8 @@ static bool init_train(struct refcheck_scene *s, struct error *err)
 
 void refcheck_scene_close(struct refcheck_scene *s)
 {
-    text_cond_clear(&s->cond);
-    text_cond_clear(&s->refiner_cond);
+    text_encode_clear(&s->cond);
+    text_encode_clear(&s->refiner_cond);
     pipeline_result_clear(&s->result);
     if (s->arena)
         s->r->backend->fn->arena_free(s->r->backend, s->arena, s->plan.arena_bytes);

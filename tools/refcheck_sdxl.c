@@ -71,7 +71,7 @@ static void check_text_row(const struct texts *t, const struct safetensors *file
     } else {
         refcheck_fail(t->r, t->label, err.text);
     }
-    text_cond_clear(&cond);
+    text_encode_clear(&cond);
     if (s.arena)
         t->r->backend->fn->arena_free(t->r->backend, s.arena, plan.arena_bytes);
     gen_plan_clear(&plan);
