@@ -33,7 +33,8 @@ bool api_wait_for_end(struct api_call *call, enum api_wait_end *out, struct job 
                       const char *id, double seconds, struct error *err) MUST_CHECK;
 
 /* Waits for the next change of the job after a moment that the caller marks first with
- * api_wait_mark: nothing that happens between the two is missed. */
+ * api_wait_mark: nothing that happens between the two is missed.  API_WAIT_ENDED means here that it
+ * changed, or that it may have. */
 uint64_t api_wait_mark(struct api_wait *w);
 enum api_wait_end api_wait_for_change(struct api_wait *w, const struct http_request *r,
                                       const char *id, uint64_t since, double seconds);
