@@ -2,6 +2,7 @@
 
 #include "base/parse.h"
 #include "config/memory_file.h"
+#include "config/settings_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@ const struct cli_command cli_flags_commands[] = {
      "tells what a model holds: a folder, a file, or a name in models_dir"},
     {"lora-check", CLI_LORA_CHECK, NULL, false, "tells which LoRAs fit a model, and why not"},
     {"upscale", CLI_UPSCALE, NULL, false, "enlarges a picture with a network or a filter"},
+    {"serve", CLI_SERVE, NULL, false, "answers requests over HTTP, until it is stopped"},
     {"settings", CLI_SETTINGS, NULL, false, "lists the settings in effect and their origin"},
     {"samplers", CLI_SAMPLERS, NULL, false, "lists samplers and schedulers"},
     {"version", CLI_VERSION, NULL, false, "prints the version"},
@@ -72,6 +74,8 @@ const struct cli_flag cli_flags_rows[] = {
     {"preview", CLI_TEXT, CLI_GENERATE, AT(preview), ANY, "FILE",
      "the file for it instead, written anew each time (every step)"},
     {"tokenizer", CLI_SETTING, CLI_ASK, 0, ANY, "tokenizer_dir", "another name of --tokenizer-dir"},
+    {"config", CLI_TEXT, CLI_SERVE | CLI_SETTINGS, AT(config), ANY, "FILE",
+     "JSON file with settings by their keys"},
     {"manual", CLI_SWITCH, CLI_SETTINGS, AT(manual), ANY, NULL, "prints docs/settings.md"},
     {"json", CLI_SWITCH, CLI_PLAN, AT(json), ANY, NULL, "prints the plan as JSON"},
     {"help", CLI_SWITCH, ~0u, AT(help), ANY, NULL, "explains the command"},
@@ -300,6 +304,9 @@ bool cli_flags_parse(struct cli_options *out, int argc, char *const *argv,
                          out->command->argument);
     if (out->command->bit == CLI_IMG2IMG && !out->image && !out->help)
         return error_set(err, ERROR_INVALID, "img2img needs a picture: --image FILE");
+    if (out->config && !out->help &&
+        !settings_file_read(&out->settings, &out->origins, out->config, err))
+        return false;
     return (out->command->bit & (CLI_HELP | CLI_VERSION)) || out->help ||
            memory_file_read(&out->settings, &out->origins, err);
 }

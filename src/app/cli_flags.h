@@ -22,6 +22,7 @@ enum cli_command_bit {
     CLI_CHECK_MEMORY = 256,
     CLI_LORA_CHECK = 512,
     CLI_UPSCALE = 1024,
+    CLI_SERVE = 2048,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
 };
@@ -47,6 +48,7 @@ struct cli_options {
     double scale;                         /* 0 when not given */
     const char *image, *output;           /* NULL when not given; plan's image may be "WxH" */
     const char *preview;                  /* NULL when not given */
+    const char *config;                   /* NULL when not given */
     int64_t preview_every;                /* steps; 0 when not given */
     int64_t width, height;                /* 0 when not given */
     int64_t steps, batch_size, clip_skip;

@@ -9,9 +9,12 @@
 #include "app/cli_lora_check.h"
 #include "app/cli_plan.h"
 #include "app/cli_upscale.h"
+#include "app/serve.h"
+#include "config/env_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *from_environment(const char *name)
 {
@@ -49,6 +52,8 @@ static bool run_command(const struct cli_options *o, struct error *err)
     case CLI_UPSCALE:
         cli_interrupt_install();
         return cli_upscale_run(o, stderr, err);
+    case CLI_SERVE:
+        return serve_run(o, stdout, err);
     case CLI_SETTINGS:
         cli_help_print_settings(stdout, o);
         return true;
@@ -85,7 +90,10 @@ int main(int argc, char **argv)
     struct cli_options options;
     struct error err = {0};
 
-    bool ok = cli_flags_parse(&options, argc, argv, from_environment, &err) &&
+    /* The server's variables may also stand in a file, as the original's did. */
+    bool is_server = argc > 1 && strcmp(argv[1], "serve") == 0;
+    bool ok = (!is_server || env_file_apply(".env", &err)) &&
+              cli_flags_parse(&options, argc, argv, from_environment, &err) &&
               run_command(&options, &err);
     if (ok && (fflush(stdout) != 0 || ferror(stdout)))
         ok = error_set(&err, ERROR_IO, "cannot write to standard output");
