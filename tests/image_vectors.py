@@ -253,6 +253,20 @@ def input_rows():
     for n in (3, 6):
         cases.append(("turned JPEG", saved(corner, "JPEG", quality=95,
                                            exif=b"Exif\0\0" + orientation(n, n == 6)), 3))
+    ramp = Image.new("RGB", (10, 6))
+    ramp.putdata([(x * 25, y * 40, 90) for y in range(6) for x in range(10)])
+    clear = ramp.convert("RGBA")
+    clear.putalpha(Image.frombytes("L", (10, 6), noise(60)))
+    few = ramp.quantize(16)
+    cases += [("GIF", saved(few, "GIF", interlace=0), 0), ("interlaced GIF", saved(few, "GIF", interlace=1), 0),
+              ("transparent GIF", saved(few, "GIF", transparency=few.getpixel((3, 3))), 0),
+              ("animated GIF", saved(ramp, "GIF", save_all=True, append_images=[ramp.rotate(180)]), 0),
+              ("WebP", saved(ramp, "WEBP", quality=90), 0), ("lossless WebP", saved(ramp, "WEBP", lossless=True), 0),
+              ("transparent WebP", saved(clear, "WEBP", lossless=True), 0),
+              ("lossy transparent WebP", saved(clear, "WEBP", quality=60), 0),
+              ("animated WebP", saved(ramp, "WEBP", lossless=True, save_all=True,
+                                      append_images=[ramp.rotate(180)]), 0),
+              ("turned WebP", saved(ramp, "WEBP", lossless=True, exif=orientation(6, True)), 0)]
     for why, data, tolerance in cases:
         im = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
         want = over_white(im)

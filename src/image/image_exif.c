@@ -35,24 +35,51 @@ static void add_folder(struct buf *out, uint32_t tag, uint32_t type, uint32_t co
     add_be(out, 0, 4);
 }
 
+/* The byte order of UTF-16 text without a mark.  piexif and what web UIs use it for write
+ * big-endian whatever the order of the structure, others keep that order.  The letters of ASCII, of
+ * which every infotext is full, have their zero in front or behind.  In a big-endian structure the
+ * case must be clear. */
+static bool is_big_endian(const uint8_t *text, size_t len, bool big_endian_file)
+{
+    enum { ENOUGH = 8 };
+    size_t n = 0, front = 0, behind = 0;
+
+    for (size_t i = 0; i < len / 2 && (text[2 * i] || text[2 * i + 1]); i++) { /* up to a 0 */
+        n++;
+        front += text[2 * i] == 0 && text[2 * i + 1] != 0;
+        behind += text[2 * i] != 0 && text[2 * i + 1] == 0;
+    }
+    return big_endian_file ? n < ENOUGH || front > 0 || behind <= n / 2 : front >= behind;
+}
+
+static bool starts_with_mark(const uint8_t *text, size_t len)
+{
+    return len >= 2 &&
+           ((text[0] == 0xfe && text[1] == 0xff) || (text[0] == 0xff && text[1] == 0xfe));
+}
+
 void image_exif_write(struct buf *out, const char *text)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf";
     const uint32_t folder_bytes = 2 + ENTRY_BYTES + 4;
     const uint32_t exif_at = 8 + folder_bytes, comment_at = exif_at + folder_bytes;
-    struct buf comment;
+    struct buf comment, utf16;
 
     buf_init(&comment, out->limit);
+    buf_init(&utf16, out->limit);
     buf_add(&comment, "UNICODE", CODE_BYTES);
-    if (strncmp(text, byte_order_mark, 3) == 0) /* one is taken for a mark and dropped */
-        image_text_to_utf16be(&comment, byte_order_mark);
-    image_text_to_utf16be(&comment, text);
+    image_text_to_utf16be(&utf16, text);
+    const uint8_t *u = (const uint8_t *)utf16.bytes;
+    /* Only freaks need a mark, which other readers might take for a character. */
+    if (!is_big_endian(u, utf16.len, true) || starts_with_mark(u, utf16.len))
+        buf_add(&comment, "\xfe\xff", 2);
+    buf_add(&comment, utf16.bytes, utf16.len);
     buf_add(out, "MM\0*", 4);
     add_be(out, 8, 4);
     add_folder(out, TAG_EXIF_FOLDER, TYPE_LONG, 1, exif_at);
     add_folder(out, TAG_USER_COMMENT, TYPE_UNDEFINED, (uint32_t)comment.len, comment_at);
     buf_add(out, comment.bytes, comment.len);
-    out->failed = out->failed || comment.failed;
+    out->failed = out->failed || comment.failed || utf16.failed;
+    buf_clear(&utf16);
     buf_clear(&comment);
 }
 
@@ -123,30 +150,10 @@ int image_exif_orientation(const uint8_t *bytes, size_t len)
     return value >= 1 && value <= 8 ? (int)value : 1;
 }
 
-/* The byte order of UTF-16 text without a mark.  piexif and what web UIs use it for write
- * big-endian whatever the order of the structure, others keep that order.  The letters of ASCII, of
- * which every infotext is full, have their zero in front or behind.  In a big-endian structure the
- * case must be clear, so that what this program writes is never misread. */
-static bool is_big_endian(const uint8_t *text, size_t len, bool big_endian_file)
-{
-    enum { ENOUGH = 8 };
-    const size_t n = len / 2;
-    size_t front = 0, behind = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        front += text[2 * i] == 0 && text[2 * i + 1] != 0;
-        behind += text[2 * i] != 0 && text[2 * i + 1] == 0;
-    }
-    return big_endian_file ? n < ENOUGH || front > 0 || behind <= n / 2 : front >= behind;
-}
-
 static void read_utf16(struct buf *out, const uint8_t *text, size_t len, bool big_endian_file)
 {
-    bool big_mark = len >= 2 && text[0] == 0xfe && text[1] == 0xff;
-    bool little_mark = len >= 2 && text[0] == 0xff && text[1] == 0xfe;
-
-    if (big_mark || little_mark)
-        image_text_from_utf16(out, text + 2, len - 2, big_mark);
+    if (starts_with_mark(text, len))
+        image_text_from_utf16(out, text + 2, len - 2, text[0] == 0xfe);
     else
         image_text_from_utf16(out, text, len, is_big_endian(text, len, big_endian_file));
 }

@@ -129,6 +129,26 @@ bool image_format_look(const struct image_format **format, struct image_meta *ou
     return error_set(err, ERROR_CORRUPT, "not a picture in a known format; known are: %s", names);
 }
 
+bool image_format_judge(struct image_probe *out, const struct image_format *format,
+                        const struct image_meta *meta, struct image_limits limits,
+                        struct error *err)
+{
+    const bool swap = image_orient_swaps_sides(meta->orientation);
+
+    *out = (struct image_probe){0};
+    if (!image_check_size(meta->width, meta->height, limits, err))
+        return false;
+    *out = (struct image_probe){.format = format,
+                                .width = (int)(swap ? meta->height : meta->width),
+                                .height = (int)(swap ? meta->width : meta->height),
+                                .has_alpha = meta->has_alpha,
+                                .orientation = meta->orientation,
+                                .read_bytes = (size_t)(meta->width * meta->height) *
+                                                  (size_t)format->read_bytes_per_pixel +
+                                              READ_BYTES_BESIDE};
+    return true;
+}
+
 bool image_format_probe(struct image_probe *out, const void *bytes, size_t len,
                         struct image_limits limits, struct error *err)
 {
@@ -138,18 +158,7 @@ bool image_format_probe(struct image_probe *out, const void *bytes, size_t len,
     *out = (struct image_probe){0};
     if (!image_format_look(&format, &meta, bytes, len, false, err))
         return false;
-    bool ok = image_check_size(meta.width, meta.height, limits, err);
-    if (ok) {
-        bool swap = image_orient_swaps_sides(meta.orientation);
-        *out = (struct image_probe){.format = format,
-                                    .width = (int)(swap ? meta.height : meta.width),
-                                    .height = (int)(swap ? meta.width : meta.height),
-                                    .has_alpha = meta.has_alpha,
-                                    .orientation = meta.orientation,
-                                    .read_bytes = (size_t)(meta.width * meta.height) *
-                                                      (size_t)format->read_bytes_per_pixel +
-                                                  READ_BYTES_BESIDE};
-    }
+    bool ok = image_format_judge(out, format, &meta, limits, err);
     image_meta_clear(&meta);
     return ok;
 }

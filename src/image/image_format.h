@@ -75,10 +75,14 @@ struct image_probe {
 bool image_format_probe(struct image_probe *out, const void *bytes, size_t len,
                         struct image_limits limits, struct error *err) MUST_CHECK;
 
-/* The probe's row and sizes, for who has looked already. */
+/* Its two halves, for who wants the texts too (image_info).  Looking finds the row and fills *out,
+ * which the caller clears after a success; judging checks sizes against limits. */
 bool image_format_look(const struct image_format **format, struct image_meta *out,
                        const void *bytes, size_t len, bool wants_text,
                        struct error *err) MUST_CHECK;
+bool image_format_judge(struct image_probe *out, const struct image_format *format,
+                        const struct image_meta *meta, struct image_limits limits,
+                        struct error *err) MUST_CHECK;
 
 /* The picture as a viewer shows it: turned as EXIF says, over white where it is transparent. */
 bool image_format_read(struct image_file *out, const void *bytes, size_t len,

@@ -1,4 +1,5 @@
 #include "image/infotext.h"
+#include "image/infotext_json.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,18 @@ static bool can_come_back(const struct infotext *info)
            !strstr(info->negative_prompt, "Negative prompt:");
 }
 
+/* Every form has room for whatever was read. */
+static void make_json(const struct infotext *info)
+{
+    json_t *forms[] = {infotext_json_native(info), infotext_json_sdapi(info),
+                       infotext_json_settings(info)};
+    for (int i = 0; i < 3; i++) {
+        if (!json_is_object(forms[i]))
+            abort();
+        json_decref(forms[i]);
+    }
+}
+
 /* What was read can be written and comes back the same. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -25,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!infotext_parse(&info, (const char *)data, size, &err))
         return 0;
+    make_json(&info);
     if (!can_come_back(&info)) {
         infotext_clear(&info);
         return 0;
