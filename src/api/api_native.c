@@ -1,6 +1,7 @@
 #include "api/api_native.h"
 
 #include "api/api_docs.h"
+#include "api/api_native_info.h"
 #include "api/api_native_lists.h"
 #include "api/api_native_queue.h"
 #include "api/api_native_submit.h"
@@ -48,6 +49,9 @@ const struct api_route api_native_routes[] = {
      NULL},
     {HTTP_GET, "/images/{id}/{n}", api_native_queue_image, API_SIGNED,
      "A picture of a job, counted from 0.", NULL},
+
+    {HTTP_POST, "/img-info", api_native_info_read, 0,
+     "Reads the text that tells how a picture was made.", "ImgInfo"},
 
     {HTTP_GET, "/openapi.json", api_openapi_get, API_OPEN, "This description.", NULL},
     {HTTP_GET, "/docs", api_docs_get, API_OPEN, "The same for people.", NULL},
