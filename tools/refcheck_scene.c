@@ -145,14 +145,16 @@ bool refcheck_scene_open(struct refcheck_scene *s, struct refcheck *r, const cha
         s->each = (size_t)(latent->n_bytes / 4);
         s->result.images = calloc(1, sizeof *s->result.images);
         s->result.n_images = 1;
-        s->stage = (struct stage){.base = stages_base(s->model, s->tokenizer, &s->plan),
-                                  .backend = r->backend,
-                                  .arena = s->arena,
-                                  .request = &s->request,
-                                  .plan = &s->plan,
-                                  .result = &s->result};
+        s->stage =
+            (struct stage){.base = stages_base(s->model, s->tokenizer, &s->request, &s->plan),
+                           .backend = r->backend,
+                           .arena = s->arena,
+                           .request = &s->request,
+                           .plan = &s->plan,
+                           .result = &s->result};
         if (s->refiner)
-            s->stage.refiner = stages_refiner(&s->stage.base, s->refiner, s->tokenizer, &s->plan);
+            s->stage.refiner =
+                stages_refiner(&s->stage.base, s->refiner, s->tokenizer, &s->request, &s->plan);
         ok = s->result.images ? text_encode(&s->cond, &s->stage, &s->stage.base, &err)
                               : error_set(&err, ERROR_MEMORY, "no memory");
         ok = ok &&

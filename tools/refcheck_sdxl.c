@@ -63,7 +63,7 @@ static void check_text_row(const struct texts *t, const struct safetensors *file
     bool ok = gen_plan_make(&plan, &request, &(const struct plan_models){.base = t->model},
                             t->r->backend, &bounds, NULL, &err) &&
               t->r->backend->fn->arena_new(t->r->backend, &s.arena, plan.arena_bytes, &err);
-    s.base = stages_base(t->model, t->tokenizer, &plan);
+    s.base = stages_base(t->model, t->tokenizer, &request, &plan);
     ok = ok && text_encode(&cond, &s, &s.base, &err);
     if (ok) {
         check_text(t->r, &cond, t->model, 0, file, row, "neg_", t->label);

@@ -1,4 +1,6 @@
 #include "base/clock.h"
+#include "nn/vae.h"
+#include "pipeline/noise.h"
 #include "pipeline/stages.h"
 #include "sampler/brownian.h"
 
@@ -17,15 +19,16 @@ struct turn {
 /* What the sampler's questions are answered with. */
 struct denoiser {
     const struct stage *stage;
-    struct turn turns[2];   /* the base's, the refiner's */
-    struct turn *turn;      /* who answers; NULL before the first question */
-    double hand_over_sigma; /* here and below the refiner answers; negative: never */
+    const struct pass *pass;
+    const struct gen_request *request; /* of the pass */
+    struct turn turns[2];              /* the base's, the refiner's */
+    struct turn *turn;                 /* who answers; NULL before the first question */
+    double hand_over_sigma;            /* here and below the refiner answers; negative: never */
     double turn_started;
-    struct rng *rngs;         /* one per picture */
     float *in;                /* the network's, the latents of a call */
     float *out;               /* its answers, all rounds */
     float *embedding;         /* one row a latent of a call */
-    size_t each;              /* numbers of one latent */
+    size_t each, places;      /* numbers of one latent, and of one of its planes */
     const int *texts;         /* those the network has; NULL: none yet */
     int n_steps, evaluations; /* to make, and asked for so far */
 };
@@ -53,7 +56,7 @@ static double clean(enum model_prediction prediction, double x, double answer, d
 /* The step, from 0 on, that the question at hand belongs to. */
 static int step_of(const struct denoiser *d)
 {
-    const struct sampler *sampler = d->stage->request->sampler;
+    const struct sampler *sampler = d->request->sampler;
     const int n = d->n_steps, expected = sampler_evaluations(sampler, n);
     const int step = sampler->typical_evaluations
                          ? (int)(sampler_progress(sampler, d->evaluations, expected) * (double)n)
@@ -79,12 +82,18 @@ static void write_texts(const struct denoiser *d, int tensor, const float *from,
     exec_write(net->exec, tensor, copies, BACKEND_ROWS);
 }
 
+/* A pass that takes another one's texts may have more steps; the texts do not change then. */
+static const int *texts_at(const struct prompt_set *set, int step)
+{
+    return set->texts + (step < set->n_steps ? step : set->n_steps - 1) * set->n_parts;
+}
+
 /* What the network is told besides the latent, for one round of a step. */
 static void write_cond(const struct denoiser *d, int round, int step)
 {
     const struct text_cond *c = d->turn->cond;
     const struct network *net = d->turn->expert->unet;
-    const int *texts = c->set.texts + step * c->set.n_parts + round;
+    const int *texts = texts_at(&c->set, step) + round;
     float *copies = c->call;
 
     write_texts(d, net->unet.context, c->rows, copies, c->each, texts);
@@ -98,7 +107,7 @@ static void write_cond(const struct denoiser *d, int round, int step)
 static void update_cond(struct denoiser *d, int step)
 {
     const struct prompt_set *set = &d->turn->cond->set;
-    const int *now = set->texts + step * set->n_parts;
+    const int *now = texts_at(set, step);
 
     if (!d->texts || memcmp(d->texts, now, (size_t)set->n_parts * sizeof *now) != 0)
         write_cond(d, 0, step);
@@ -113,7 +122,7 @@ static bool call_network(struct denoiser *d, struct error *err)
     struct turn *turn = d->turn;
     double call = turn->call++, calls = turn->calls;
 
-    if (s->request->sampler->typical_evaluations || s->refiner.model) {
+    if (d->request->sampler->typical_evaluations || d->pass->refiner) {
         double from = sampler_progress(NULL, call, turn->calls);
         calls = 1 / (sampler_progress(NULL, call + 1, turn->calls) - from);
         call = from * calls;
@@ -188,7 +197,36 @@ static void show(const struct denoiser *d, const float *denoised)
 
     if (s->watch && s->watch->denoised)
         s->watch->denoised(s->watch->ctx, denoised, phase->latent_w, phase->latent_h,
-                           fmin(1, sampler_progress(s->request->sampler, made, expected)));
+                           fmin(1, sampler_progress(d->request->sampler, made, expected)));
+}
+
+/* The latents of a call, scaled; beside each what an inpainting model is shown. */
+static void write_input(struct denoiser *d, const float *x, double scale)
+{
+    const struct plan_stage *phase = d->turn->expert->denoise;
+    const int pictures = d->stage->plan->batch;
+    const size_t all = (size_t)model_view(d->turn->expert->model)->unet.in_channels * d->places;
+
+    for (int i = 0; i < phase->batch; i++) {
+        float *to = d->in + (size_t)i * all;
+        const float *from = x + (size_t)(i % pictures) * d->each;
+        for (size_t k = 0; k < d->each; k++)
+            to[k] = (float)(from[k] * scale);
+        if (all > d->each)
+            memcpy(to + d->each, d->pass->shown, (all - d->each) * sizeof *to);
+    }
+}
+
+/* Where the mask keeps the picture, a latent stays what it was: A1111's apply_blend. */
+static void keep(const struct denoiser *d, float *x)
+{
+    const struct pass *p = d->pass;
+    const size_t n = d->each * (size_t)d->stage->plan->batch;
+
+    for (size_t i = 0; p->stays && i < n; i++) {
+        const float anew = p->places[i % d->places];
+        x[i] = x[i] * anew + p->stays[i] * (1 - anew);
+    }
 }
 
 static bool predict(void *ctx, float *denoised, const float *x, double sigma, struct error *err)
@@ -196,19 +234,15 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
     struct denoiser *d = ctx;
     const struct gen_plan *plan = d->stage->plan;
     size_t n = d->each * (size_t)plan->batch;
-    double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->stage->request->cfg_scale;
+    double scale = 1 / sqrt(sigma * sigma + 1), guidance = d->request->cfg_scale;
 
     if (!take_turn(d, sigma, err))
         return false;
-    const struct plan_stage *phase = d->turn->expert->denoise;
     struct network *net = d->turn->expert->unet;
     enum model_prediction prediction = model_view(d->turn->expert->model)->schedule.prediction;
     const struct prompt_set *set = &d->turn->cond->set;
 
-    for (size_t i = 0; i < n; i++)
-        d->in[i] = (float)(x[i] * scale);
-    if (phase->batch > plan->batch)
-        memcpy(d->in + n, d->in, n * sizeof *d->in);
+    write_input(d, x, scale);
     exec_write(net->exec, net->unet.sample, d->in, BACKEND_PLANES);
     write_timestep(d, (float)schedule_timestep(&d->turn->train, sigma));
     relieve(d->stage, d->turn->expert->denoise);
@@ -223,19 +257,20 @@ static bool predict(void *ctx, float *denoised, const float *x, double sigma, st
                 set->weights[k] * (clean(prediction, x[i], d->out[(size_t)k * n + i], sigma) - v);
         denoised[i] = (float)(v + guidance * away);
     }
+    keep(d, denoised);
     show(d, denoised);
     return true;
 }
 
 /* For each picture what its own seed gives: an increment of its motion, or its generator's next
- * draw, which the starting noise (to is 0) always is. */
+ * draw. */
 static bool draw(void *ctx, float *out, size_t n, double from, double to, struct error *err)
 {
     struct denoiser *d = ctx;
     (void)err;
     for (size_t i = 0; i < n; i += d->each) {
-        struct rng *rng = &d->rngs[i / d->each];
-        if (d->stage->request->sampler->noise == SAMPLER_NOISE_BROWNIAN && to > 0)
+        struct rng *rng = &d->stage->rngs[i / d->each];
+        if (d->request->sampler->noise == SAMPLER_NOISE_BROWNIAN && to > 0)
             brownian_noise(rng->seed, out + i, d->each, from, to);
         else
             rng_normal(rng, out + i, d->each);
@@ -243,24 +278,23 @@ static bool draw(void *ctx, float *out, size_t n, double from, double to, struct
     return true;
 }
 
-/* The sampler's starting point: noise, or the input with noise on it. */
-static bool start(struct denoiser *d, float *x, const struct image *input, double sigma,
-                  struct error *err)
+/* The sampler's starting point: noise, or what comes in with noise on it. */
+static bool start(struct denoiser *d, float *x, double sigma, struct error *err)
 {
-    const struct stage *s = d->stage;
-    size_t n = d->each * (size_t)s->plan->batch;
-    float *noise = stages_numbers(n, err);
+    const struct plan_stage *phase = d->pass->base->denoise;
+    const int scale = vae_scale(&model_view(d->pass->base->model)->vae);
+    const struct noise_shape shape = {(int)(d->each / d->places), phase->latent_h, phase->latent_w,
+                                      scale};
+    const double level =
+        d->pass->from_noise ? sampler_noise_scale(d->request->sampler, sigma) : sigma;
+    float *noise = stages_numbers(d->each, err);
     bool ok = noise != NULL;
 
-    for (int i = 0; i < s->plan->batch; i++)
-        rng_init(&d->rngs[i], s->request->rng, s->request->seed + (uint64_t)i);
-    if (ok && input)
-        ok = vae_encode(x, s, input, d->rngs, err);
-    if (ok) {
-        double scale = input ? sigma : sampler_noise_scale(s->request->sampler, sigma);
-        ok = draw(d, noise, n, sigma, 0, err);
-        for (size_t i = 0; i < n; i++)
-            x[i] = (float)(x[i] + scale * noise[i]);
+    for (int i = 0; ok && i < d->stage->plan->batch; i++) {
+        float *to = x + (size_t)i * d->each;
+        ok = noise_start(noise, &d->stage->rngs[i], d->stage->request, i, shape, err);
+        for (size_t k = 0; ok && k < d->each; k++)
+            to[k] = (float)(to[k] + level * noise[k]);
     }
     free(noise);
     return ok;
@@ -269,7 +303,7 @@ static bool start(struct denoiser *d, float *x, const struct image *input, doubl
 static bool sample(struct denoiser *d, float *x, const double *sigmas, int n_steps,
                    struct error *err)
 {
-    const struct sampler *sampler = d->stage->request->sampler;
+    const struct sampler *sampler = d->request->sampler;
     size_t n = d->each * (size_t)d->stage->plan->batch;
 
     float *scratch = stages_numbers(n * (size_t)(sampler->n_scratch + 1), err);
@@ -281,6 +315,7 @@ static bool sample(struct denoiser *d, float *x, const double *sigmas, int n_ste
                               .denoise_ctx = d,
                               .noise = draw,
                               .noise_ctx = d,
+                              .options = &d->request->sampling,
                               .scratch = scratch};
     bool ok = scratch && sampler->run(&run, err);
     end_turn(d);
@@ -297,15 +332,16 @@ static struct schedule_betas betas_of(const struct schedule_config *c)
                                    .zero_snr = c->zero_snr};
 }
 
-static bool init_turns(struct denoiser *d, const struct text_cond *cond, struct error *err)
+static bool init_turns(struct denoiser *d, struct error *err)
 {
-    const struct expert *experts[] = {&d->stage->base, &d->stage->refiner};
+    const struct expert *experts[] = {d->pass->base, d->pass->refiner};
+    const struct text_cond *conds[] = {d->pass->cond, d->pass->refiner_cond};
 
-    for (int i = 0; i < 2 && experts[i]->model; i++) {
+    for (int i = 0; i < 2 && experts[i]; i++) {
         const struct schedule_betas betas = betas_of(&model_view(experts[i]->model)->schedule);
         const struct plan_stage *phase = experts[i]->denoise;
         d->turns[i] = (struct turn){
-            .expert = experts[i], .cond = &cond[i], .calls = phase->calls * phase->rounds};
+            .expert = experts[i], .cond = conds[i], .calls = phase->calls * phase->rounds};
         if (!schedule_train_init(&d->turns[i].train, &betas, err))
             return false;
     }
@@ -315,25 +351,25 @@ static bool init_turns(struct denoiser *d, const struct text_cond *cond, struct 
 /* Room for whichever of the networks takes more. */
 static bool init_numbers(struct denoiser *d, struct error *err)
 {
-    const struct expert *experts[] = {&d->stage->base, &d->stage->refiner};
+    const struct expert *experts[] = {d->pass->base, d->pass->refiner};
     const struct plan_stage *base = experts[0]->denoise;
     const size_t channels = (size_t)model_view(experts[0]->model)->vae.latent_channels;
     size_t in = 0, embedding = 0;
 
-    for (int i = 0; i < 2 && experts[i]->model; i++) {
+    for (int i = 0; i < 2 && experts[i]; i++) {
+        const struct unet_config *c = &model_view(experts[i]->model)->unet;
         const size_t batch = (size_t)experts[i]->denoise->batch;
-        const size_t width = (size_t)model_view(experts[i]->model)->unet.channels[0];
-        in = batch > in ? batch : in;
-        embedding = batch * width > embedding ? batch * width : embedding;
+        const size_t planes = batch * (size_t)c->in_channels;
+        const size_t widths = batch * (size_t)c->channels[0];
+        in = planes > in ? planes : in;
+        embedding = widths > embedding ? widths : embedding;
     }
-    d->each = channels * (size_t)base->latent_w * (size_t)base->latent_h;
-    d->in = stages_numbers(d->each * in, err);
+    d->places = (size_t)base->latent_w * (size_t)base->latent_h;
+    d->each = channels * d->places;
+    d->in = stages_numbers(d->places * in, err);
     d->out = stages_numbers(d->each * (size_t)(base->batch * base->rounds), err);
     d->embedding = stages_numbers(embedding, err);
-    d->rngs = calloc((size_t)d->stage->plan->batch, sizeof *d->rngs);
-    return d->in && d->out && d->embedding &&
-           (d->rngs ||
-            error_set(err, ERROR_MEMORY, "no memory for %d pictures", d->stage->plan->batch));
+    return d->in && d->out && d->embedding;
 }
 
 static void clear(struct denoiser *d)
@@ -343,53 +379,41 @@ static void clear(struct denoiser *d)
     free(d->in);
     free(d->out);
     free(d->embedding);
-    free(d->rngs);
 }
 
-/* The request's sigmas, and the one at which the refiner takes over. */
-static bool fill_sigmas(double *sigmas, struct denoiser *d, struct error *err)
+/* The pass's sigmas, and the one at which the refiner takes over. */
+static bool fill_sigmas(double *sigmas, struct denoiser *d, struct gen_steps steps,
+                        struct error *err)
 {
-    const struct stage *s = d->stage;
-    const struct gen_request *r = s->request;
-    const bool sdxl = model_view(s->base.model)->family != MODEL_SD1;
+    const struct gen_request *r = d->request;
+    const bool sdxl = model_view(d->pass->base->model)->family != MODEL_SD1;
     const struct schedule_inputs inputs = {.train = &d->turns[0].train, .sdxl = sdxl};
     const double almost = 1 + 1e-6; /* samplers may ask at sigmas that went through a logarithm */
 
-    if (!sampler_sigmas(sigmas, r->sampler, r->schedule->kind, gen_request_steps(r).all, &inputs,
-                        err))
+    if (!sampler_sigmas(sigmas, r->sampler, r->schedule->kind, steps.all, &inputs, err))
         return false;
     d->hand_over_sigma =
-        s->refiner.model ? sigmas[gen_request_refiner_step(r, gen_request_steps(r).all)] * almost
-                         : -1;
+        d->pass->refiner ? sigmas[gen_request_refiner_step(r, steps.all)] * almost : -1;
     return true;
 }
 
-bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
-             const struct image *input, struct error *err)
+bool denoise(struct latents *x, const struct stage *s, const struct pass *pass, struct error *err)
 {
-    const struct gen_request *r = s->request;
-    struct denoiser d = {.stage = s};
-    double *sigmas = calloc(sampler_sigmas_room(gen_request_steps(r).all), sizeof *sigmas);
-    float *x = NULL;
+    struct denoiser d = {.stage = s, .pass = pass, .request = pass->base->request};
+    const struct gen_steps steps = gen_request_steps(d.request);
+    const int n_steps = steps.all - steps.skipped;
+    double *sigmas = calloc(sampler_sigmas_room(steps.all), sizeof *sigmas);
 
-    bool ok = sigmas || error_set(err, ERROR_MEMORY, "no memory for %d steps", r->steps);
-    ok = ok && init_numbers(&d, err) &&
-         (x = stages_numbers(d.each * (size_t)s->plan->batch, err)) && init_turns(&d, cond, err) &&
-         fill_sigmas(sigmas, &d, err);
-    if (ok) {
-        const struct gen_steps steps = gen_request_steps(r);
-        const int skip = steps.skipped, n_steps = steps.all - skip;
-        s->result->steps = d.n_steps = n_steps;
-        /* A strength so low that no step is left gives the input's latent as it is. */
-        ok = start(&d, x, input, n_steps > 0 ? sigmas[skip] : 0, err) &&
-             (n_steps == 0 || sample(&d, x, sigmas + skip, n_steps, err));
-    }
-    if (ok) {
-        *out = (struct latents){x, d.each};
-        x = NULL;
-    }
+    bool ok = sigmas || error_set(err, ERROR_MEMORY, "no memory for %d steps", steps.all);
+    ok = ok && init_numbers(&d, err) && init_turns(&d, err) && fill_sigmas(sigmas, &d, steps, err);
+    d.n_steps = n_steps;
+    s->result->steps += n_steps;
+    /* A strength so low that no step is left gives the input's latent as it is. */
+    ok = ok && start(&d, x->x, n_steps > 0 ? sigmas[steps.skipped] : 0, err) &&
+         (n_steps == 0 || sample(&d, x->x, sigmas + steps.skipped, n_steps, err));
+    if (ok)
+        keep(&d, x->x);
     clear(&d);
     free(sigmas);
-    free(x);
     return ok;
 }

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "memory/process_memory.h"
 #include "model/model_vae.h"
+#include "pipeline/course.h"
 #include "pipeline/pipeline_loras.h"
-#include "pipeline/stages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ struct pipeline {
     void *arena;
     size_t arena_bytes;
     struct lora_set loras, refiner_loras;
+    struct upscaler_file *upscaler; /* NULL: none */
 };
 
 /* The folder beside that of the first encoder's, where somebody names a single file's. */
@@ -104,6 +105,7 @@ void pipeline_close(struct pipeline *p)
     close_refiner(p);
     free(p->embeddings_dir);
     pipeline_set_loras(p, NULL, NULL);
+    upscaler_file_close(p->upscaler);
     tokenizer_close(p->tokenizer[0]);
     tokenizer_close(p->tokenizer[1]);
     model_close(p->model);
@@ -127,6 +129,13 @@ bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct err
     return false;
 }
 
+bool pipeline_set_upscaler(struct pipeline *p, const char *path, struct error *err)
+{
+    upscaler_file_close(p->upscaler);
+    p->upscaler = NULL;
+    return !path || upscaler_file_open(&p->upscaler, path, err);
+}
+
 bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *err)
 {
     char *copy = dir ? strdup(dir) : NULL;
@@ -138,27 +147,39 @@ bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *
     return true;
 }
 
-/* Prompts are read before there is a plan: the experts have no networks yet. */
+/* One pass's prompts for one model.  Prompts are read before there is a plan: the experts have no
+ * networks yet. */
+static bool read_prompts(struct gen_text_need *need, const struct expert *e,
+                         const struct pipeline *p, size_t n_tokens[2], struct error *err)
+{
+    const struct prompt_source from = stages_prompts(e, p->embeddings_dir);
+    struct prompt_set set;
+
+    if (!prompt_set_read(&set, &from, e->request, NULL, err))
+        return false;
+    *need = prompt_set_need(&set);
+    if (n_tokens)
+        memcpy(n_tokens, set.n_tokens, sizeof set.n_tokens);
+    prompt_set_clear(&set);
+    return true;
+}
+
 bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_tokens[2],
                            struct error *err)
 {
     struct gen_plan none = {0};
-    const struct expert base = stages_base(p->model, p->tokenizer, &none);
-    const struct model *const models[] = {p->model, p->refiner};
+    const struct gen_request second = gen_request_second_pass(r);
+    const struct expert base = stages_base(p->model, p->tokenizer, r, &none);
+    const struct expert hires = stages_hires(&base, &second, &none);
+    const bool has_second = gen_request_has_hires(r);
 
-    for (int i = 0; i < 2 && models[i]; i++) {
-        const struct expert e =
-            i ? stages_refiner(&base, p->refiner, p->refiner_tokenizer, &none) : base;
-        const struct prompt_source from = stages_prompts(&e, p->embeddings_dir);
-        struct prompt_set set;
-        if (!prompt_set_read(&set, &from, r, NULL, err))
-            return false;
-        r->text[i] = prompt_set_need(&set);
-        if (i == 0 && n_tokens)
-            memcpy(n_tokens, set.n_tokens, sizeof set.n_tokens);
-        prompt_set_clear(&set);
-    }
-    return true;
+    if (!read_prompts(&r->text[0], &base, p, n_tokens, err))
+        return false;
+    if (gen_plan_has_hires_text(r) && !read_prompts(&r->hires_text, &hires, p, NULL, err))
+        return error_prefix(err, "hires");
+    const struct expert refiner =
+        stages_refiner(&base, p->refiner, p->refiner_tokenizer, has_second ? &second : r, &none);
+    return !p->refiner || read_prompts(&r->text[1], &refiner, p, NULL, err);
 }
 
 void pipeline_set_loras(struct pipeline *p, const struct gen_request *r, const char *dir)
@@ -181,7 +202,8 @@ struct plan_models pipeline_models(const struct pipeline *p)
     return (struct plan_models){.base = p->model,
                                 .refiner = p->refiner,
                                 .loras = &p->loras,
-                                .refiner_loras = &p->refiner_loras};
+                                .refiner_loras = &p->refiner_loras,
+                                .upscaler = p->upscaler};
 }
 
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
@@ -218,40 +240,82 @@ static bool ensure_arena(struct pipeline *p, size_t bytes, struct error *err)
     return true;
 }
 
-/* Both models are told about the request before either draws. */
-static bool encode(struct text_cond cond[2], const struct stage *s, struct error *err)
-{
-    return text_encode(&cond[0], s, &s->base, err) &&
-           (!s->refiner.model || text_encode(&cond[1], s, &s->refiner, err));
-}
-
-static bool run_stages(const struct stage *s, const struct image *input, struct error *err)
-{
-    struct text_cond cond[2] = {0};
-    struct latents latents = {0};
-
-    bool ok = encode(cond, s, err) && denoise(&latents, s, cond, input, err);
-    text_encode_clear(&cond[0]);
-    text_encode_clear(&cond[1]);
-    ok = ok && vae_decode(s, &latents, err);
-    stages_cleanup(s);
-    free(latents.x);
-    return ok;
-}
-
 /* That a LoRA does not fit the refiner too is as it should be. */
-static void warn(struct gen_result *result, const struct pipeline *p, const struct gen_plan *plan)
+static void warn_of_models(struct gen_warnings *w, const struct pipeline *p,
+                           const struct gen_plan *plan)
 {
     for (int i = 0; i < p->loras.n_warnings; i++)
-        gen_warnings_add(&result->warnings, "%s", p->loras.warnings[i]);
+        gen_warnings_add(w, "%s", p->loras.warnings[i]);
     if (!p->refiner || plan->phase[PLAN_REFINE].used)
         return;
     if (model_view(p->model)->family == MODEL_SD1)
-        gen_warnings_add(&result->warnings, "the refiner %s is ignored: %s is no SDXL model",
+        gen_warnings_add(w, "the refiner %s is ignored: %s is no SDXL model",
                          model_view(p->refiner)->name, model_view(p->model)->name);
     else
-        gen_warnings_add(&result->warnings, "the refiner %s has no step to take over",
+        gen_warnings_add(w, "the refiner %s has no step to take over",
                          model_view(p->refiner)->name);
+}
+
+/* What was asked for and means nothing here. */
+static void warn_of_request(struct gen_warnings *w, const struct gen_request *r)
+{
+    if (r->hires.enabled && !gen_request_has_hires(r))
+        gen_warnings_add(w, "there is no second pass: %s",
+                         r->input.has_mask ? "a mask and hires do not go together"
+                                           : "it would enlarge nothing");
+    if (gen_request_hires_has_prompts(r) && r->hires.prompt &&
+        r->prompt_syntax == GEN_SYNTAX_WEBUI && strstr(r->hires.prompt, "<lora:"))
+        gen_warnings_add(w, "LoRAs are those of the first prompt; <lora:...> in the second pass's "
+                            "does nothing");
+}
+
+/* The pictures are what the request says they are. */
+static bool check_input(const struct gen_request *r, const struct pipeline_input *input,
+                        struct error *err)
+{
+    const struct image *image = input ? input->image : NULL;
+    const int width = r->input.width > 0 ? r->input.width : r->width;
+    const int height = r->input.height > 0 ? r->input.height : r->height;
+
+    if (r->mode != GEN_IMG2IMG)
+        return true;
+    if (!image || image->width != width || image->height != height)
+        return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", width, height);
+    return (input->mask != NULL) == r->input.has_mask ||
+           error_set(err, ERROR_INVALID, "img2img %s a mask",
+                     r->input.has_mask ? "needs" : "was planned without");
+}
+
+/* What the stages share: set up once the arena is there. */
+static bool run(struct gen_result *result, struct pipeline *p, const struct gen_request *r,
+                struct gen_plan *plan, const struct pipeline_input *input,
+                const struct watch *watch, struct error *err)
+{
+    const bool second = plan->phase[PLAN_HIRES_DENOISE].used;
+    struct stage s = {.backend = p->backend,
+                      .request = r,
+                      .second = gen_request_second_pass(r),
+                      .embeddings_dir = p->embeddings_dir,
+                      .upscaler = p->upscaler,
+                      .plan = plan,
+                      .watch = watch,
+                      .result = result};
+
+    result->images = calloc((size_t)plan->batch, sizeof *result->images);
+    s.rngs = calloc((size_t)plan->batch, sizeof *s.rngs);
+    bool ok = (result->images && s.rngs) ||
+              error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
+    ok = ok && ensure_arena(p, plan->arena_bytes, err);
+    s.arena = p->arena;
+    s.base = stages_base(p->model, p->tokenizer, r, plan);
+    if (second)
+        s.hires = stages_hires(&s.base, &s.second, plan);
+    if (plan->phase[PLAN_REFINE].used)
+        s.refiner =
+            stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, second ? &s.second : r, plan);
+    ok = ok && course_run(&s, input, err);
+    free(s.rngs);
+    return ok;
 }
 
 bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
@@ -262,32 +326,12 @@ bool pipeline_run(struct gen_result *out, struct pipeline *p, const struct gen_r
     struct process_memory memory = {0};
     double started = clock_seconds();
 
-    const struct image *image = input ? input->image : NULL;
-
-    if (r->mode == GEN_IMG2IMG &&
-        (!image || image->width != r->width || image->height != r->height))
-        return error_set(err, ERROR_INVALID, "img2img needs a picture of %dx%d", r->width,
-                         r->height);
+    if (!check_input(r, input, err))
+        return false;
     bool peak_is_ours = process_memory_reset_peak();
-    result.images = calloc((size_t)plan->batch, sizeof *result.images);
-    if (!result.images)
-        return error_set(err, ERROR_MEMORY, "no memory for %d pictures", plan->batch);
-
-    struct stage s = {.base = stages_base(p->model, p->tokenizer, plan),
-                      .backend = p->backend,
-                      .request = r,
-                      .embeddings_dir = p->embeddings_dir,
-                      .plan = plan,
-                      .watch = watch,
-                      .result = &result};
-    bool ok = ensure_arena(p, plan->arena_bytes, err);
-    s.arena = p->arena;
-    if (plan->phase[PLAN_REFINE].used)
-        s.refiner = stages_refiner(&s.base, p->refiner, p->refiner_tokenizer, plan);
-    warn(&result, p, plan);
-    ok = ok && run_stages(&s, r->mode == GEN_IMG2IMG ? image : NULL, err) &&
-         process_memory_read(&memory, err);
-    if (!ok) {
+    warn_of_models(&result.warnings, p, plan);
+    warn_of_request(&result.warnings, r);
+    if (!run(&result, p, r, plan, input, watch, err) || !process_memory_read(&memory, err)) {
         pipeline_result_clear(&result);
         return false;
     }

@@ -58,6 +58,10 @@ bool pipeline_set_vae(struct pipeline *p, const char *path, struct error *err) M
  * own unless pipeline_open was given one; without either, the base's serves. */
 bool pipeline_set_refiner(struct pipeline *p, const char *model_path, struct error *err) MUST_CHECK;
 
+/* The network that enlarges between the passes, for requests with a hires.upscaler_path; it stays
+ * until the next call.  NULL: none from now on. */
+bool pipeline_set_upscaler(struct pipeline *p, const char *path, struct error *err) MUST_CHECK;
+
 /* The folder of textual inversions: the name of a file in a prompt stands for its vectors.  NULL:
  * none.  One that is missing is an empty one. */
 bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *err) MUST_CHECK;

@@ -48,7 +48,7 @@ static struct text_cond encode(const struct fixture *f, const struct gen_request
 
     bool ok = pipeline_plan(&plan, f->pipeline, &r, NULL, &err) &&
               f->backend->fn->arena_new(f->backend, &s.arena, plan.arena_bytes, &err);
-    s.base = stages_base(pipeline_model(f->pipeline), tokenizer, &plan);
+    s.base = stages_base(pipeline_model(f->pipeline), tokenizer, &r, &plan);
     ok = ok && text_encode(&cond, &s, &s.base, &err);
     if (!ok)
         fprintf(stderr, "%s: %s\n", r.prompt, err.text);

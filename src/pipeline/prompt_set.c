@@ -50,7 +50,7 @@ static bool add_part(struct reader *r, const char *text, size_t len, double weig
 {
     struct prompt_set *s = r->out;
     struct prompt_schedule *schedule = &r->schedules[s->n_parts];
-    const struct prompt_steps steps = {.steps = s->n_steps};
+    const struct prompt_steps steps = {.steps = s->n_steps, .first_steps = r->request->first_steps};
 
     if (!(is_literal(r) ? prompt_schedule_literal(schedule, text, len, s->n_steps, err)
                         : prompt_schedule_parse(schedule, text, len, steps, err)))

@@ -1,19 +1,9 @@
 #include "pipeline/stages.h"
 
 #include "base/clock.h"
+#include "memory/process_memory.h"
 
 #include <stdlib.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
-/* glibc keeps what is freed, the more the larger its blocks were. */
-void stages_return_freed(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}
 
 float *stages_numbers(size_t n, struct error *err)
 {
@@ -24,12 +14,13 @@ float *stages_numbers(size_t n, struct error *err)
 }
 
 /* A model's share of the plan. */
-static struct expert expert_of(struct gen_plan *plan, const struct model *m, enum plan_phase text,
-                               enum plan_phase denoise)
+static struct expert expert_of(struct gen_plan *plan, const struct gen_request *r,
+                               const struct model *m, enum plan_phase text, enum plan_phase denoise)
 {
     struct plan_stage *encoders = &plan->phase[text], *unet = &plan->phase[denoise];
 
-    return (struct expert){.model = m,
+    return (struct expert){.request = r,
+                           .model = m,
                            .text = {encoders->net.graph ? &encoders->net : NULL,
                                     encoders->net_2.graph ? &encoders->net_2 : NULL},
                            .unet = &unet->net,
@@ -39,24 +30,41 @@ static struct expert expert_of(struct gen_plan *plan, const struct model *m, enu
 }
 
 struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
-                          struct gen_plan *plan)
+                          const struct gen_request *r, struct gen_plan *plan)
 {
-    struct expert e = expert_of(plan, m, PLAN_TEXT_ENCODE, PLAN_DENOISE);
+    struct expert e = expert_of(plan, r, m, PLAN_TEXT_ENCODE, PLAN_DENOISE);
 
     e.tokenizer[0] = tokenizer[0];
     e.tokenizer[1] = tokenizer[1];
     return e;
 }
 
+struct expert stages_hires(const struct expert *base, const struct gen_request *second,
+                           struct gen_plan *plan)
+{
+    struct expert e = expert_of(plan, second, base->model, PLAN_HIRES_TEXT, PLAN_HIRES_DENOISE);
+
+    e.tokenizer[0] = base->tokenizer[0];
+    e.tokenizer[1] = base->tokenizer[1];
+    return e;
+}
+
 struct expert stages_refiner(const struct expert *base, const struct model *m,
-                             struct tokenizer *const tokenizer[2], struct gen_plan *plan)
+                             struct tokenizer *const tokenizer[2], const struct gen_request *r,
+                             struct gen_plan *plan)
 {
     const bool own = tokenizer[0] || tokenizer[1];
-    struct expert e = expert_of(plan, m, PLAN_REFINER_TEXT, PLAN_REFINE);
+    struct expert e = expert_of(plan, r, m, PLAN_REFINER_TEXT, PLAN_REFINE);
 
     e.tokenizer[0] = own ? tokenizer[0] : base->tokenizer[0];
     e.tokenizer[1] = own ? tokenizer[1] : base->tokenizer[1];
     return e;
+}
+
+void stages_start_rngs(const struct stage *s)
+{
+    for (int i = 0; i < s->plan->batch; i++)
+        rng_init(&s->rngs[i], s->request->rng, gen_request_seed(s->request, i));
 }
 
 struct prompt_source stages_prompts(const struct expert *e, const char *embeddings_dir)
@@ -73,7 +81,7 @@ struct prompt_source stages_prompts(const struct expert *e, const char *embeddin
 
 bool stages_begin(const struct stage *s, struct network *n, struct error *err)
 {
-    stages_return_freed();
+    process_memory_return_freed();
     return exec_start(n->exec, s->arena, err);
 }
 
@@ -95,7 +103,7 @@ void stages_cleanup(const struct stage *s)
         if (stage->net_2.weights)
             weights_drop(stage->net_2.weights);
     }
-    stages_return_freed();
+    process_memory_return_freed();
 }
 
 struct call {

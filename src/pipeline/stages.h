@@ -7,6 +7,7 @@
 
 /* A denoiser with the encoders it was trained with. */
 struct expert {
+    const struct gen_request *request; /* of its pass */
     const struct model *model;
     /* For the first and the second encoder.  Without one of its own, an encoder takes the other's;
      * the second then pads with 0. */
@@ -18,8 +19,12 @@ struct expert {
 };
 
 struct stage {
+    struct gen_request second; /* the second pass, where there is one */
     struct expert base;
-    struct expert refiner; /* model NULL: none */
+    struct expert hires;                  /* the base again, of the second pass; model NULL: none */
+    struct expert refiner;                /* model NULL: none */
+    const struct upscaler_file *upscaler; /* of the second pass; NULL: none */
+    struct rng *rngs;                     /* one for each picture; started anew by each pass */
     struct backend *backend;
     void *arena; /* at least plan->arena_bytes */
     const struct gen_request *request;
@@ -65,11 +70,16 @@ float *stages_numbers(size_t n, struct error *err);
 
 /* The plan's networks for its model. */
 struct expert stages_base(const struct model *m, struct tokenizer *const tokenizer[2],
-                          struct gen_plan *plan);
+                          const struct gen_request *r, struct gen_plan *plan);
+
+/* The base for the second pass. */
+struct expert stages_hires(const struct expert *base, const struct gen_request *second,
+                           struct gen_plan *plan);
 
 /* Tokenizers that the refiner lacks are the base's. */
 struct expert stages_refiner(const struct expert *base, const struct model *m,
-                             struct tokenizer *const tokenizer[2], struct gen_plan *plan);
+                             struct tokenizer *const tokenizer[2], const struct gen_request *r,
+                             struct gen_plan *plan);
 
 /* What its prompts are read with. */
 struct prompt_source stages_prompts(const struct expert *e, const char *embeddings_dir);
@@ -79,17 +89,30 @@ bool text_encode(struct text_cond *out, const struct stage *s, const struct expe
                  struct error *err) MUST_CHECK;
 void text_encode_clear(struct text_cond *c);
 
-/* The picture's latent; draws the posterior's noise from r first. */
-bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
-                struct error *err) MUST_CHECK;
+/* For a pass of another size: the conditioning that tells sizes. */
+void text_encode_set_size(struct text_cond *c, const struct expert *e);
 
-/* cond [2]: the base's, and the refiner's where there is one. */
-bool denoise(struct latents *out, const struct stage *s, const struct text_cond *cond,
-             const struct image *input, struct error *err) MUST_CHECK;
+/* The generators of a pass's pictures, from their seeds on. */
+void stages_start_rngs(const struct stage *s);
 
-bool vae_decode(const struct stage *s, const struct latents *latents, struct error *err) MUST_CHECK;
+/* One walk down the noise levels. */
+struct pass {
+    const struct expert *base, *refiner; /* of the same request; refiner NULL: none */
+    const struct text_cond *cond, *refiner_cond;
+    bool from_noise;     /* what comes in counts for nothing */
+    const float *stays;  /* latents that are kept where places is 0; NULL: none are */
+    const float *places; /* of one latent, 0..1: 1 where the picture is painted anew */
+    const float *shown;  /* what an inpainting model's UNet sees: planes of the mask and of the
+                            masked picture's latent; NULL for others */
+};
 
-/* Gives freed memory back to the system, which no plan counts. */
-void stages_return_freed(void);
+/* x comes as latents without noise and becomes the pass's result. */
+bool denoise(struct latents *x, const struct stage *s, const struct pass *pass,
+             struct error *err) MUST_CHECK;
+
+/* Decodes the latents into as many pictures, of the phase's size; images come as zeroes and are the
+ * caller's to clear after a failure too. */
+bool vae_decode(struct image *images, const struct stage *s, enum plan_phase phase,
+                const struct latents *latents, struct error *err) MUST_CHECK;
 
 #endif

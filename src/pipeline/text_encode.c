@@ -69,9 +69,20 @@ static bool check_width(const struct model_info *info, struct error *err)
                      info->path, text_chunks_width(info), info->unet.cross_attention_dim);
 }
 
+/* The sizes behind a text's pooled part. */
+static void write_sizes(struct text_cond *c, const struct expert *e, int n_ids)
+{
+    const struct model_info *info = model_view(e->model);
+    const size_t pooled = text_chunks_pooled_width(info);
+
+    for (int i = 0; i < c->set.n_texts; i++)
+        write_size(c->added + (size_t)i * c->each_added + pooled, &info->unet, e->request, n_ids,
+                   i < c->set.n_negative_texts);
+}
+
 /* A text's pooled part is that of its first chunk. */
-static bool make_added(struct text_cond *out, const float *pools, const struct stage *s,
-                       const struct expert *e, struct error *err)
+static bool make_added(struct text_cond *out, const float *pools, const struct expert *e,
+                       struct error *err)
 {
     const struct model_info *info = model_view(e->model);
     const size_t pooled = text_chunks_pooled_width(info);
@@ -81,12 +92,22 @@ static bool make_added(struct text_cond *out, const float *pools, const struct s
     if (!count_size_ids(&n_ids, info, err))
         return false;
     out->added = stages_numbers((size_t)set->n_texts * out->each_added, err);
-    for (int i = 0; out->added && i < set->n_texts; i++) {
-        float *added = out->added + (size_t)i * out->each_added;
-        memcpy(added, pools + (size_t)(i * set->n_chunks) * pooled, pooled * sizeof *added);
-        write_size(added + pooled, &info->unet, s->request, n_ids, i < set->n_negative_texts);
-    }
-    return out->added != NULL;
+    if (!out->added)
+        return false;
+    for (int i = 0; i < set->n_texts; i++)
+        memcpy(out->added + (size_t)i * out->each_added,
+               pools + (size_t)(i * set->n_chunks) * pooled, pooled * sizeof *pools);
+    write_sizes(out, e, n_ids);
+    return true;
+}
+
+void text_encode_set_size(struct text_cond *c, const struct expert *e)
+{
+    struct error checked = {0};
+    int n_ids;
+
+    if (c->added && count_size_ids(&n_ids, model_view(e->model), &checked))
+        write_sizes(c, e, n_ids);
 }
 
 /* Pictures of a batch share the texts, and texts may change: then a call's are copied together. */
@@ -114,7 +135,7 @@ static bool encode(struct text_cond *out, const struct stage *s, const struct ex
     const bool ok =
         out->rows && pools &&
         text_chunks_encode(out->rows, out->each_added ? pools : NULL, s, e, &out->set, err) &&
-        (!out->each_added || make_added(out, pools, s, e, err)) && make_call(out, s, e, err);
+        (!out->each_added || make_added(out, pools, e, err)) && make_call(out, s, e, err);
     free(pools);
     return ok;
 }
@@ -125,7 +146,7 @@ bool text_encode(struct text_cond *out, const struct stage *s, const struct expe
     const struct prompt_source from = stages_prompts(e, s->embeddings_dir);
 
     *out = (struct text_cond){0};
-    if (prompt_set_read(&out->set, &from, s->request, e == &s->base ? &s->result->warnings : NULL,
+    if (prompt_set_read(&out->set, &from, e->request, e == &s->base ? &s->result->warnings : NULL,
                         err) &&
         check_plan(&out->set, e, s->plan->batch, err) && check_width(model_view(e->model), err) &&
         encode(out, s, e, err))

@@ -12,9 +12,9 @@
 #ifndef PIPELINE_UPSCALE_H
 #define PIPELINE_UPSCALE_H
 
-#include "engine/exec.h"
 #include "image/image.h"
 #include "model/upscaler_file.h"
+#include "plan/upscale_plan.h"
 
 struct upscaler;
 
@@ -26,32 +26,10 @@ void upscale_close(struct upscaler *u); /* accepts NULL */
 const char *upscale_name(const struct upscaler *u); /* the file's, without its ending */
 int upscale_scale(const struct upscaler *u);        /* 1, 2, 4 or 8 */
 
-struct upscale_plan {
-    struct graph *graph; /* owned, like weights and exec */
-    struct weights *weights;
-    struct exec *exec;
-    int image, out;    /* tensors */
-    int width, height; /* of the picture */
-    int out_width, out_height;
-    int rows, up_rows; /* at a time: of the trunk, and of it while it is enlarged */
-    bool stream;       /* weights are in memory for their operation only */
-    size_t base_bytes; /* of the process before the run */
-    size_t weights_bytes, arena_bytes, host_bytes;
-    size_t peak_bytes;     /* planned, of the process */
-    double flops, seconds; /* modelled */
-};
-
-struct upscale_bounds {
-    size_t base_bytes;  /* of the process before the run; 0: what it has once the plan is made */
-    size_t limit_bytes; /* most that the process may become; 0: no bound */
-    int rows, up_rows;  /* for tests: these and no others; 0: the planner's choice */
-};
-
 /* The fastest way within the bounds.  ERROR_LIMIT when none fits: the sentence says what the
  * leanest needs.  On true the caller owns *out; it borrows the upscaler. */
 bool upscale_plan(struct upscale_plan *out, const struct upscaler *u, int width, int height,
                   const struct upscale_bounds *bounds, struct error *err) MUST_CHECK;
-void upscale_plan_clear(struct upscale_plan *p); /* accepts zeroes */
 
 /* What somebody who waits wants to know.  Functions may be NULL. */
 struct upscale_watch {
@@ -59,6 +37,12 @@ struct upscale_watch {
     void (*progress)(void *ctx, double done, double total);
     bool (*cancelled)(void *ctx); /* asked between operations */
 };
+
+/* The same within a run that has an arena and a peak of its own: NULL or at least the plan's
+ * arena_bytes. */
+bool upscale_run_inside(struct image *out, const struct upscaler_file *file, struct upscale_plan *p,
+                        const struct image *in, void *arena, const struct upscale_watch *watch,
+                        struct error *err) MUST_CHECK;
 
 /* in has the planned size.  watch may be NULL.  *measured_peak_bytes is of the process, 0 where the
  * system does not say; NULL: nobody asks.  On true the caller owns *out. */

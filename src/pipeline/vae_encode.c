@@ -1,63 +1,99 @@
+#include "pipeline/vae_encode.h"
+
 #include "base/clock.h"
+#include "nn/vae.h"
 #include "pipeline/vae_tiled.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* diffusers' DiagonalGaussianDistribution: the first half of a place's moments are means, the
- * second logarithms of variances.  The latent is planes, as the generator draws. */
-static void draw_latent(float *latent, const float *moments, size_t places,
-                        const struct vae_config *c, struct rng *rng)
+bool vae_encode_begin(struct vae_encode *out, const struct stage *s, enum plan_phase phase,
+                      struct error *err)
 {
-    size_t channels = (size_t)c->latent_channels;
+    struct plan_stage *plan = &s->plan->phase[phase];
+    const struct vae_config *c = &model_view(s->base.model)->vae;
+    const size_t places = (size_t)plan->latent_w * (size_t)plan->latent_h;
+    const size_t scale = (size_t)vae_scale(c);
 
-    rng_normal(rng, latent, channels * places);
+    *out = (struct vae_encode){.stage = s,
+                               .phase = phase,
+                               .config = c,
+                               .places = places,
+                               .n_pixels = places * scale * scale,
+                               .started = clock_seconds()};
+    out->pixels = stages_numbers(out->n_pixels * IMAGE_CHANNELS, err);
+    out->moments = stages_numbers(2 * places * (size_t)c->latent_channels, err);
+    out->running = out->pixels && out->moments && stages_begin(s, &plan->net, err);
+    return out->running;
+}
+
+void vae_encode_picture(struct vae_encode *e, const struct image *picture)
+{
+    image_to_floats(e->pixels, picture, IMAGE_HWC, e->config->tiny ? IMAGE_UNIT : IMAGE_SIGNED);
+}
+
+float vae_encode_gray_value(const struct vae_encode *e)
+{
+    return e->config->tiny ? 0.5f : 0.0f;
+}
+
+void vae_encode_gray(struct vae_encode *e)
+{
+    for (size_t i = 0; i < e->n_pixels * IMAGE_CHANNELS; i++)
+        e->pixels[i] = vae_encode_gray_value(e);
+}
+
+bool vae_encode_run(struct vae_encode *e, struct error *err)
+{
+    struct plan_stage *plan = &e->stage->plan->phase[e->phase];
+    const int calls = vae_tiled_calls(plan), first = calls * e->call++;
+    const struct vae_side in = {IMAGE_CHANNELS, vae_scale(e->config)};
+    const struct vae_side out = {(e->config->tiny ? 1 : 2) * e->config->latent_channels, 1};
+
+    return vae_tiled_run(e->stage, &plan->net, e->phase, first, calls * plan->calls, e->pixels, in,
+                         e->moments, out, err);
+}
+
+static float scaled(const struct vae_encode *e, float z)
+{
+    return (z - e->config->shift_factor) * e->config->scaling_factor;
+}
+
+void vae_encode_mean(const struct vae_encode *e, float *latent)
+{
+    const size_t channels = (size_t)e->config->latent_channels;
+    const size_t each = e->config->tiny ? channels : 2 * channels;
+
     for (size_t k = 0; k < channels; k++)
-        for (size_t i = 0; i < places; i++) {
-            const float *at = moments + i * 2 * channels + k;
-            float log_variance = fminf(fmaxf(at[channels], -30), 20);
-            float z = at[0] + expf(0.5f * log_variance) * latent[k * places + i];
-            latent[k * places + i] = (z - c->shift_factor) * c->scaling_factor;
+        for (size_t i = 0; i < e->places; i++)
+            latent[k * e->places + i] = scaled(e, e->moments[i * each + k]);
+}
+
+/* The first half of a place's moments are means, the second logarithms of variances.  The latent is
+ * planes, as the generator draws. */
+void vae_encode_draw(const struct vae_encode *e, float *latent, struct rng *rng)
+{
+    const size_t channels = (size_t)e->config->latent_channels;
+
+    if (e->config->tiny) {
+        vae_encode_mean(e, latent);
+        return;
+    }
+    rng_normal(rng, latent, channels * e->places);
+    for (size_t k = 0; k < channels; k++)
+        for (size_t i = 0; i < e->places; i++) {
+            const float *at = e->moments + i * 2 * channels + k;
+            const float log_variance = fminf(fmaxf(at[channels], -30), 20);
+            const float z = at[0] + expf(0.5f * log_variance) * latent[k * e->places + i];
+            latent[k * e->places + i] = scaled(e, z);
         }
 }
 
-/* A tiny autoencoder's answer is the latent itself. */
-static void copy_latent(float *latent, const float *rows, size_t places, const struct vae_config *c)
+void vae_encode_end(struct vae_encode *e)
 {
-    const size_t channels = (size_t)c->latent_channels;
-
-    for (size_t k = 0; k < channels; k++)
-        for (size_t i = 0; i < places; i++)
-            latent[k * places + i] = (rows[i * channels + k] - c->shift_factor) * c->scaling_factor;
-}
-
-bool vae_encode(float *latent, const struct stage *s, const struct image *input, struct rng *rngs,
-                struct error *err)
-{
-    struct plan_stage *phase = &s->plan->phase[PLAN_VAE_ENCODE];
-    struct network *net = &phase->net;
-    const struct vae_config *c = &model_view(s->base.model)->vae;
-    size_t each = (size_t)c->latent_channels * (size_t)phase->latent_w * (size_t)phase->latent_h;
-    double started = clock_seconds();
-
-    float *pixels = stages_numbers(image_bytes(input), err);
-    float *moments = stages_numbers(2 * each, err);
-    bool ok = pixels && moments && stages_begin(s, net, err);
-    if (ok) {
-        image_to_floats(pixels, input, IMAGE_HWC, c->tiny ? IMAGE_UNIT : IMAGE_SIGNED);
-        ok = vae_tiled_run(s, net, PLAN_VAE_ENCODE, 0, vae_tiled_calls(phase), pixels,
-                           (struct vae_side){IMAGE_CHANNELS, input->width / phase->latent_w},
-                           moments, (struct vae_side){(c->tiny ? 1 : 2) * c->latent_channels, 1},
-                           err);
-        stages_end(s, net, PLAN_VAE_ENCODE, started);
-    }
-    const size_t places = each / (size_t)c->latent_channels;
-    for (int i = 0; ok && i < s->plan->batch; i++)
-        if (c->tiny)
-            copy_latent(latent + (size_t)i * each, moments, places, c);
-        else
-            draw_latent(latent + (size_t)i * each, moments, places, c, &rngs[i]);
-    free(pixels);
-    free(moments);
-    return ok;
+    if (e->running)
+        stages_end(e->stage, &e->stage->plan->phase[e->phase].net, e->phase, e->started);
+    free(e->pixels);
+    free(e->moments);
+    *e = (struct vae_encode){0};
 }

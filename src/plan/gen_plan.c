@@ -7,9 +7,10 @@ enum { LEANER_STARTS = 8 }; /* subsets of three levers */
 
 const char *gen_plan_phase_name(enum plan_phase phase)
 {
-    static const char *const name[PLAN_PHASES] = {"text encode", "refiner text", "vae encode",
-                                                  "denoise",     "refine",       "vae decode",
-                                                  "image encode"};
+    static const char *const name[PLAN_PHASES] = {
+        "text encode", "hires text",   "refiner text",  "input",        "vae encode",
+        "denoise",     "hires decode", "hires upscale", "hires encode", "hires denoise",
+        "refine",      "vae decode",   "image encode"};
     return name[phase];
 }
 
@@ -40,19 +41,38 @@ static bool refuse(const struct planner *p, struct error *err)
                      gen_plan_phase_name(p->worst_phase), allowed);
 }
 
+/* The phase of the first pass whose weights a phase has too; else the phase itself. */
+static enum plan_phase same_weights(enum plan_phase phase)
+{
+    switch (phase) {
+    case PLAN_HIRES_TEXT:
+        return PLAN_TEXT_ENCODE;
+    case PLAN_HIRES_ENCODE:
+        return PLAN_VAE_ENCODE;
+    case PLAN_HIRES_DENOISE:
+        return PLAN_DENOISE;
+    case PLAN_VAE_DECODE:
+        return PLAN_HIRES_DECODE;
+    default:
+        return phase;
+    }
+}
+
 /* Where networks stay, every phase carries the weights of those before it.  What is streamed is
- * gone after its phase. */
+ * gone after its phase; so is an upscaler. */
 static void hold_all(struct planner *p)
 {
     size_t carried = 0;
 
     for (int i = 0; i < PLAN_PHASES; i++) {
         struct plan_stage *stage = &p->plan->phase[i];
+        const struct plan_stage *first = &p->plan->phase[same_weights((enum plan_phase)i)];
+        const bool is_here = first != stage && first->used && !first->stream;
         size_t own = stage->weights_bytes;
         if (!stage->used)
             continue;
-        stage->weights_bytes += carried;
-        carried += stage->stream ? 0 : own;
+        stage->weights_bytes = carried + (is_here ? 0 : own);
+        carried += stage->stream || is_here || i == PLAN_HIRES_UPSCALE ? 0 : own;
         p->least_bytes = planner_phase_bytes(p, stage);
         if (p->bounds->limit_bytes && p->least_bytes > p->bounds->limit_bytes)
             planner_remember_refusal(p, (enum plan_phase)i);
@@ -75,6 +95,9 @@ static void set_peak(struct planner *p)
         if (stage->arena_bytes > plan->arena_bytes)
             plan->arena_bytes = stage->arena_bytes;
     }
+    for (int i = 0; i < plan->n_upscales; i++)
+        if (plan->upscale[i].arena_bytes > plan->arena_bytes)
+            plan->arena_bytes = plan->upscale[i].arena_bytes;
 }
 
 /* The phases' ways in a few words; of several VAE phases, the one that goes furthest. */
@@ -86,15 +109,19 @@ static void set_levers(struct gen_plan *plan)
         const struct plan_stage *stage = &plan->phase[i];
         switch ((enum plan_phase)i) {
         case PLAN_TEXT_ENCODE:
+        case PLAN_HIRES_TEXT:
         case PLAN_REFINER_TEXT:
             l->stream_text = l->stream_text || stage->stream;
             break;
         case PLAN_DENOISE:
+        case PLAN_HIRES_DENOISE:
         case PLAN_REFINE:
             l->stream = l->stream || stage->stream;
             l->guidance_in_turn = l->guidance_in_turn || stage->rounds > 1;
             break;
         case PLAN_VAE_ENCODE:
+        case PLAN_HIRES_DECODE:
+        case PLAN_HIRES_ENCODE:
         case PLAN_VAE_DECODE:
             l->stream_vae = l->stream_vae || stage->stream;
             if (!stage->used || stage->vae < l->vae)
@@ -107,6 +134,8 @@ static void set_levers(struct gen_plan *plan)
                 l->tile_h = stage->tile_h;
             }
             break;
+        case PLAN_INPUT:
+        case PLAN_HIRES_UPSCALE:
         case PLAN_IMAGE_ENCODE:
         case PLAN_PHASES:
             break;
@@ -116,16 +145,28 @@ static void set_levers(struct gen_plan *plan)
         l->band_rows = 0;
 }
 
-static bool check_size(const struct planner *p, struct error *err)
+static bool check_sides(const struct planner *p, const char *which, int width, int height,
+                        struct error *err)
 {
-    const struct gen_request *r = p->request;
     int scale = vae_scale(&model_view(p->models->base)->vae);
 
-    if (r->width % scale == 0 && r->height % scale == 0)
-        return true;
-    return error_set(err, ERROR_INVALID,
-                     "width and height are multiples of %d for this model, not %dx%d", scale,
-                     r->width, r->height);
+    return (width % scale == 0 && height % scale == 0) ||
+           error_set(err, ERROR_INVALID,
+                     "%swidth and height are multiples of %d for this model, "
+                     "not %dx%d",
+                     which, scale, width, height);
+}
+
+static bool check_size(const struct planner *p, struct error *err)
+{
+    int width, height;
+
+    if (!check_sides(p, "", p->request->width, p->request->height, err))
+        return false;
+    if (p->has_second && !check_sides(p, "hires ", p->second.width, p->second.height, err))
+        return false;
+    gen_request_encode_size(p->request, &width, &height);
+    return check_sides(p, "the input's ", width, height, err);
 }
 
 /* Streaming is the least memory and the default; sliced and plain are there on demand. */
@@ -143,45 +184,75 @@ static bool goes_on(const struct planner *p)
     return !p->worst_bytes || !p->ends_early;
 }
 
-/* Calls for an answer of the base's UNet and of the refiner's. */
+/* Calls for an answer of the base's UNet and of the refiner's in a pass. */
 struct shares {
     int base, refiner;
 };
 
-static struct shares share_calls(const struct planner *p)
+static struct shares share_calls(const struct gen_request *r, bool refines)
 {
-    const struct gen_request *r = p->request;
     const struct gen_steps steps = gen_request_steps(r);
     const int all = sampler_evaluations(r->sampler, steps.all - steps.skipped);
     const int base_steps = gen_request_refiner_step(r, steps.all) - steps.skipped;
 
-    if (!p->models->refiner)
+    if (!refines)
         return (struct shares){.base = all};
     const int base = base_steps > 0 ? sampler_evaluations(r->sampler, base_steps) : 0;
     return (struct shares){base, all - base};
 }
 
-/* The phases that the request has.  The VAE comes last: it has the most ways. */
+static bool add_text(struct planner *p, bool used, enum plan_phase phase, const struct model *m,
+                     struct error *err)
+{
+    return !used || !goes_on(p) || plan_text(p, phase, m, err);
+}
+
+static bool add_unet(struct planner *p, bool used, enum plan_phase phase, const struct model *m,
+                     int calls, struct error *err)
+{
+    return !used || !goes_on(p) || plan_unet(p, phase, m, calls, err);
+}
+
+static bool add_vae(struct planner *p, enum plan_phase phase, int pictures, struct error *err)
+{
+    return pictures == 0 || !goes_on(p) || plan_vae(p, phase, p->models->base, pictures, err);
+}
+
+static void add_host(struct planner *p, bool used, enum plan_phase phase)
+{
+    struct plan_stage *stage;
+
+    if (!used || !goes_on(p))
+        return;
+    stage = planner_begin(p, phase, p->models->base);
+    planner_forget_needs(stage, plan_host_bytes(p, phase));
+    if (!planner_fits(p, stage))
+        planner_remember_refusal(p, phase);
+}
+
+/* The phases that the request has.  In each group the VAE comes last: it has the most ways. */
 static bool make_phases(struct planner *p, struct error *err)
 {
     const struct gen_request *r = p->request;
     const struct plan_models *m = p->models;
-    const struct shares calls = share_calls(p);
+    const bool second = p->has_second, pixels = planner_upscales_pixels(p);
+    const struct shares first = share_calls(r, m->refiner && !second);
+    const struct shares then = share_calls(second ? &p->second : r, m->refiner != NULL);
+    const int shown = planner_is_inpainting(p), batch = r->batch_size;
 
-    if (!plan_text(p, PLAN_TEXT_ENCODE, m->base, err))
+    if (!add_text(p, true, PLAN_TEXT_ENCODE, m->base, err) ||
+        !add_text(p, p->has_second_text, PLAN_HIRES_TEXT, m->base, err) ||
+        !add_text(p, m->refiner != NULL, PLAN_REFINER_TEXT, m->refiner, err) ||
+        !add_unet(p, true, PLAN_DENOISE, m->base, first.base, err) ||
+        !add_unet(p, second, PLAN_HIRES_DENOISE, m->base, then.base, err) ||
+        !add_unet(p, m->refiner != NULL, PLAN_REFINE, m->refiner, then.refiner, err) ||
+        !add_vae(p, PLAN_VAE_ENCODE, (r->mode == GEN_IMG2IMG) + shown, err) ||
+        !add_vae(p, PLAN_HIRES_DECODE, pixels ? batch : 0, err) ||
+        !add_vae(p, PLAN_HIRES_ENCODE, (pixels ? batch : 0) + (second ? shown : 0), err) ||
+        (pixels && goes_on(p) && !plan_upscale(p, err)) || !add_vae(p, PLAN_VAE_DECODE, batch, err))
         return false;
-    if (goes_on(p) && m->refiner && !plan_text(p, PLAN_REFINER_TEXT, m->refiner, err))
-        return false;
-    if (goes_on(p) && !plan_unet(p, PLAN_DENOISE, m->base, calls.base, err))
-        return false;
-    if (goes_on(p) && m->refiner && !plan_unet(p, PLAN_REFINE, m->refiner, calls.refiner, err))
-        return false;
-    if (goes_on(p) && r->mode == GEN_IMG2IMG && !plan_vae(p, PLAN_VAE_ENCODE, m->base, err))
-        return false;
-    if (goes_on(p) && !plan_vae(p, PLAN_VAE_DECODE, m->base, err))
-        return false;
-    planner_forget_needs(planner_begin(p, PLAN_IMAGE_ENCODE, m->base),
-                         planner_host_bytes(p, PLAN_IMAGE_ENCODE));
+    add_host(p, gen_request_prepares(r), PLAN_INPUT);
+    add_host(p, true, PLAN_IMAGE_ENCODE);
     return true;
 }
 
@@ -232,18 +303,37 @@ static bool start_leaner(struct plan_bounds *out, const struct plan_bounds *b, i
     return true;
 }
 
+/* The pass that a refiner belongs to. */
+static struct gen_request last_pass(const struct gen_request *r)
+{
+    return gen_request_has_hires(r) ? gen_request_second_pass(r) : *r;
+}
+
 /* Whoever has no step to take over, or nothing it could refine, is not there. */
 static struct plan_models models_of(const struct plan_models *asked, const struct gen_request *r)
 {
     struct plan_models m = *asked;
-
-    const struct gen_steps steps = gen_request_steps(r);
+    const struct gen_request pass = last_pass(r);
+    const struct gen_steps steps = gen_request_steps(&pass);
 
     if (m.refiner &&
         (model_view(m.base)->family == MODEL_SD1 ||
-         gen_request_refiner_step(r, steps.all) >= steps.all || steps.skipped >= steps.all))
+         gen_request_refiner_step(&pass, steps.all) >= steps.all || steps.skipped >= steps.all))
         m.refiner = NULL;
     return m;
+}
+
+/* A UNet takes latents, or latents, a mask and masked latents. */
+static bool check_channels(const struct model *m, struct error *err)
+{
+    const struct model_info *info = model_view(m);
+    const int channels = info->vae.latent_channels;
+
+    return info->unet.in_channels == channels || network_is_inpainting(info) ||
+           error_set(err, ERROR_INVALID,
+                     "%s takes %d channels: it is neither a model of pictures (%d) nor of "
+                     "inpainting (%d)",
+                     info->name, info->unet.in_channels, channels, 2 * channels + 1);
 }
 
 /* A refiner works on the base's latents. */
@@ -275,9 +365,13 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
                         .models = &used,
                         .backend = b,
                         .bounds = &within,
+                        .has_second = gen_request_has_hires(r),
                         .ends_early = !least_bytes};
 
-    if (!check_refiner(&used, err) || !make(&p, err))
+    if (p.has_second)
+        p.second = gen_request_second_pass(r);
+    p.has_second_text = gen_plan_has_hires_text(r);
+    if (!check_channels(used.base, err) || !check_refiner(&used, err) || !make(&p, err))
         return false;
     for (int i = 1; i < LEANER_STARTS && p.worst_bytes; i++)
         if (start_leaner(&within, bounds, i) && !make(&p, err))
@@ -290,8 +384,32 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
     return true;
 }
 
+bool gen_plan_has_hires_text(const struct gen_request *r)
+{
+    return gen_request_hires_has_prompts(r) || (gen_request_has_hires(r) && r->text[0].changes);
+}
+
+int gen_plan_steps(const struct gen_plan *p, const struct gen_request *r, enum plan_phase phase)
+{
+    const bool is_last = phase != PLAN_DENOISE;
+    const struct gen_request pass = is_last ? last_pass(r) : *r;
+    const struct gen_steps steps = gen_request_steps(&pass);
+    const int all = steps.all - steps.skipped;
+    const bool refined = p->phase[PLAN_REFINE].used && is_last == p->phase[PLAN_HIRES_DENOISE].used;
+    int before = refined ? gen_request_refiner_step(&pass, steps.all) - steps.skipped : all;
+
+    if (!p->phase[phase].used)
+        return 0;
+    before = before < 0 ? 0 : before;
+    if (phase == PLAN_REFINE)
+        return all - before;
+    return phase == PLAN_DENOISE || phase == PLAN_HIRES_DENOISE ? before : 0;
+}
+
 void gen_plan_clear(struct gen_plan *p)
 {
+    for (int i = 0; i < PLAN_MAX_UPSCALES; i++)
+        upscale_plan_clear(&p->upscale[i]);
     for (int i = 0; i < PLAN_PHASES; i++) {
         network_clear(&p->phase[i].net);
         network_clear(&p->phase[i].net_2);

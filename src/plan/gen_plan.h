@@ -7,6 +7,7 @@
 
 #include "memory/memory_policy.h"
 #include "plan/network.h"
+#include "plan/upscale_plan.h"
 #include "request/gen_request.h"
 
 /* Code pages, stacks and small allocations that appear while a run goes on. */
@@ -15,10 +16,16 @@ enum { GEN_PLAN_PROCESS_BYTES = 1 << 20 };
 /* In the order of a run. */
 enum plan_phase {
     PLAN_TEXT_ENCODE,
+    PLAN_HIRES_TEXT,   /* the second pass's prompts, where they are others */
     PLAN_REFINER_TEXT, /* the refiner's own encoder */
+    PLAN_INPUT,        /* img2img's picture and mask are brought to size */
     PLAN_VAE_ENCODE,
     PLAN_DENOISE,
-    PLAN_REFINE, /* the last steps, by the refiner */
+    PLAN_HIRES_DECODE, /* the first pass's pictures, for an upscaler of pixels */
+    PLAN_HIRES_UPSCALE,
+    PLAN_HIRES_ENCODE,
+    PLAN_HIRES_DENOISE,
+    PLAN_REFINE, /* the last steps, by the refiner: of the second pass where there is one */
     PLAN_VAE_DECODE,
     PLAN_IMAGE_ENCODE,
     PLAN_PHASES
@@ -67,14 +74,19 @@ struct plan_stage {
     int latent_w, latent_h;
     int rounds; /* UNet: calls for one answer, 2 for guidance in turn */
     int batch;  /* UNet: latents of one call; guidance in one call doubles it */
-    int calls;  /* UNet: answers */
+    int calls;  /* UNet: answers; VAE: pictures */
     enum plan_vae vae;
     int band_rows;      /* of an exact VAE; else 0 */
     int tile_w, tile_h; /* of the VAE, in latent places; the latent's own unless tiles blend */
 };
 
+/* A picture smaller than its target goes through a network again, as in A1111. */
+enum { PLAN_MAX_UPSCALES = 3 };
+
 struct gen_plan {
     struct plan_levers levers;
+    struct upscale_plan upscale[PLAN_MAX_UPSCALES]; /* one after the other; of PLAN_HIRES_UPSCALE */
+    int n_upscales;
     bool may_stream; /* a run under pressure may stream what it holds */
     int batch;       /* pictures */
     struct plan_stage phase[PLAN_PHASES];
@@ -92,6 +104,8 @@ struct plan_models {
      * no step is left for it: PLAN_REFINE is not then. */
     const struct model *refiner;
     const struct lora_set *loras, *refiner_loras; /* of each; NULL: none */
+    /* For a request whose hires.upscaler_path names it; NULL: none. */
+    const struct upscaler_file *upscaler;
 };
 
 /* No bound and nothing switched. */
@@ -105,6 +119,13 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
                    const struct plan_models *models, struct backend *b,
                    const struct plan_bounds *bounds, size_t *least_bytes,
                    struct error *err) MUST_CHECK;
+
+/* Whether the second pass's prompts are encoded for themselves: where they are others, or change
+ * from step to step. */
+bool gen_plan_has_hires_text(const struct gen_request *r);
+
+/* Steps that a phase of the UNet makes; 0 for the other phases. */
+int gen_plan_steps(const struct gen_plan *p, const struct gen_request *r, enum plan_phase phase);
 
 /* Planned resident memory of the process in a phase; 0 for one that is not used. */
 size_t gen_plan_phase_bytes(const struct gen_plan *p, enum plan_phase phase);

@@ -121,6 +121,11 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
     return true;
 }
 
+bool network_is_inpainting(const struct model_info *info)
+{
+    return info->unet.in_channels == 2 * info->vae.latent_channels + 1;
+}
+
 int network_tokens(const struct model_info *info)
 {
     return info->clip[info->has_part[MODEL_TEXT_ENCODER] ? 0 : 1].max_positions;

@@ -62,6 +62,9 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
                          int latent_h, int latent_w, const struct network_vae_options *options,
                          struct error *err) MUST_CHECK;
 
+/* The UNet sees a mask and a masked picture's latent beside the latent. */
+bool network_is_inpainting(const struct model_info *info);
+
 /* Tokens of a prompt, as the UNet sees them. */
 int network_tokens(const struct model_info *info);
 

@@ -12,27 +12,28 @@ static const struct way ways[] = {
     {.stream = true, .in_turn = true},
 };
 
-static bool is_allowed(const struct planner *p, const struct way *w)
+static bool is_allowed(const struct planner *p, enum plan_phase phase, const struct way *w)
 {
     if (w->stream && planner_is_forbidden(p, MEMORY_SEQUENTIAL_CPU_OFFLOAD))
         return false;
     if (!w->stream && p->bounds->on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD])
         return false;
     /* One call answers two texts at most; prompts with AND have more. */
-    return w->in_turn ? planner_is_guided(p) : planner_text_need(p, p->models->base).parts <= 2;
+    return w->in_turn ? planner_is_guided(p, phase) : planner_text_need(p, phase).parts <= 2;
 }
 
 /* The network for a way.  Ways that differ in streaming alone share it. */
-static bool build(struct planner *p, struct plan_stage *stage, const struct way *w,
-                  size_t host_bytes, struct error *err)
+static bool build(struct planner *p, enum plan_phase phase, const struct way *w, size_t host_bytes,
+                  struct error *err)
 {
-    const struct gen_text_need need = planner_text_need(p, stage->model);
+    struct plan_stage *stage = &p->plan->phase[phase];
+    const struct gen_text_need need = planner_text_need(p, phase);
     const struct network_options options = {.attention = p->plan->levers.attention,
                                             .most_arena_bytes = planner_most_arena(p, host_bytes),
                                             .chunks = need.chunks,
                                             .loras = planner_loras(p, stage->model)};
     const int rounds = w->in_turn ? need.parts : 1, pictures = p->plan->batch;
-    const int batch = planner_is_guided(p) && !w->in_turn ? 2 * pictures : pictures;
+    const int batch = planner_is_guided(p, phase) && !w->in_turn ? 2 * pictures : pictures;
 
     if (stage->net.graph && stage->rounds == rounds && stage->batch == batch)
         return true;
@@ -47,16 +48,17 @@ bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, 
                struct error *err)
 {
     struct plan_stage *stage = planner_begin(p, phase, m);
-    const size_t host_bytes = planner_host_bytes(p, phase);
+    const size_t host_bytes = plan_host_bytes(p, phase);
 
     stage->calls = calls;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         const struct way *w = &ways[i];
         /* The weights are the same whatever the batch. */
-        if (!is_allowed(p, w) || (!w->stream && stage->net.graph &&
-                                  planner_is_hopeless(p, stage->net.resident_bytes + host_bytes)))
+        if (!is_allowed(p, phase, w) ||
+            (!w->stream && stage->net.graph &&
+             planner_is_hopeless(p, stage->net.resident_bytes + host_bytes)))
             continue;
-        if (!build(p, stage, w, host_bytes, err))
+        if (!build(p, phase, w, host_bytes, err))
             return false;
         stage->stream = w->stream;
         planner_forget_needs(stage, host_bytes);

@@ -86,7 +86,8 @@ static bool build(struct planner *p, enum plan_phase phase, const struct plan_st
         stage->tile_w == before->tile_w && stage->tile_h == before->tile_h)
         return true;
     network_clear(&stage->net);
-    return (phase == PLAN_VAE_ENCODE ? network_vae_encoder : network_vae_decoder)(
+    return (phase == PLAN_VAE_ENCODE || phase == PLAN_HIRES_ENCODE ? network_vae_encoder
+                                                                   : network_vae_decoder)(
         &stage->net, stage->model, p->backend, 1, stage->tile_h, stage->tile_w, &options, err);
 }
 
@@ -101,21 +102,22 @@ static bool try_way(struct planner *p, const struct way *w, enum plan_phase phas
     stage->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
     stage->tile_w = tile_side(stage->latent_w, w);
     stage->tile_h = tile_side(stage->latent_h, w);
-    planner_forget_needs(stage, planner_host_bytes(p, phase) + tile_bytes(stage));
+    planner_forget_needs(stage, plan_host_bytes(p, phase) + tile_bytes(stage));
     if (!build(p, phase, &before, err))
         return false;
     double tiles = (double)stage->latent_w * stage->latent_h / stage->tile_w / stage->tile_h;
     double runs = tiles > 1 ? tiles * BLEND_OVERHEAD : 1;
-    planner_add_network(stage, &stage->net,
-                        phase == PLAN_VAE_ENCODE ? runs : runs * p->plan->batch);
+    planner_add_network(stage, &stage->net, runs * stage->calls);
     *fits = planner_fits(p, stage);
     return true;
 }
 
-bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, struct error *err)
+bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, int pictures,
+              struct error *err)
 {
-    const struct plan_stage *stage = planner_begin(p, phase, m);
+    struct plan_stage *stage = planner_begin(p, phase, m);
 
+    stage->calls = pictures;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         bool fits = false;
         if (!is_allowed(p, stage, &ways[i]))

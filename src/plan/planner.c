@@ -1,19 +1,9 @@
 #include "plan/planner.h"
 
+#include "image/builtin_upscaler.h"
 #include "nn/vae.h"
 
 #include <stdint.h>
-
-enum {
-    PIXEL_FLOATS = 3 * sizeof(float),
-    PIXEL_CODED = 4, /* the picture's file while it is written */
-};
-
-/* Latents a run keeps beside the sampler's scratch: noise, the model's input and its two answers.
- */
-enum { LATENT_COPIES = 6 };
-
-enum { CHUNK_BYTES = 1536 }; /* tokens and weights for both encoders */
 
 /* Pages of the page cache mapped and dropped again. */
 static const double STREAM_BYTES_PER_SECOND = 4e9;
@@ -21,6 +11,68 @@ static const double STREAM_BYTES_PER_SECOND = 4e9;
 const struct lora_set *planner_loras(const struct planner *p, const struct model *m)
 {
     return m == p->models->refiner ? p->models->refiner_loras : p->models->loras;
+}
+
+const struct gen_request *planner_request(const struct planner *p, enum plan_phase phase)
+{
+    switch (phase) {
+    case PLAN_HIRES_TEXT:
+    case PLAN_REFINER_TEXT:
+    case PLAN_HIRES_ENCODE:
+    case PLAN_HIRES_DENOISE:
+    case PLAN_REFINE:
+    case PLAN_VAE_DECODE:
+        return p->has_second ? &p->second : p->request;
+    case PLAN_TEXT_ENCODE:
+    case PLAN_INPUT:
+    case PLAN_VAE_ENCODE:
+    case PLAN_DENOISE:
+    case PLAN_HIRES_DECODE:
+    case PLAN_HIRES_UPSCALE:
+    case PLAN_IMAGE_ENCODE:
+    case PLAN_PHASES:
+        break;
+    }
+    return p->request;
+}
+
+bool planner_is_inpainting(const struct planner *p)
+{
+    return network_is_inpainting(model_view(p->models->base));
+}
+
+bool planner_upscales_pixels(const struct planner *p)
+{
+    const struct gen_hires *h = &p->request->hires;
+
+    if (!p->has_second)
+        return false;
+    const struct builtin_upscaler *row =
+        h->upscaler_path ? NULL : builtin_upscaler_find(h->upscaler);
+    return !row || !row->is_latent;
+}
+
+bool planner_is_guided(const struct planner *p, enum plan_phase phase)
+{
+    const struct gen_request *r = planner_request(p, phase);
+    return r->cfg_scale != 1.0 || r->text[0].parts > 1;
+}
+
+struct gen_text_need planner_text_need(const struct planner *p, enum plan_phase phase)
+{
+    const bool refines = phase == PLAN_REFINER_TEXT || phase == PLAN_REFINE;
+    struct gen_text_need need = planner_request(p, phase)->text[refines];
+    const int parts = planner_is_guided(p, phase) ? 2 : 1;
+
+    if (!need.parts)
+        need.parts = parts;
+    if (!need.texts)
+        need.texts = parts;
+    if (!need.chunks)
+        need.chunks = 1;
+    if (!need.different)
+        need.different = need.texts * need.chunks;
+    return need;
 }
 
 bool planner_is_forbidden(const struct planner *p, enum memory_optimization o)
@@ -48,13 +100,16 @@ static size_t streamed_bytes(const struct network *n, double runs)
 struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m)
 {
     struct plan_stage *stage = &p->plan->phase[phase];
-    const struct gen_request *r = p->request;
+    const struct gen_request *r = planner_request(p, phase);
     const int scale = vae_scale(&model_view(p->models->base)->vae);
+    int width = r->width, height = r->height;
 
+    if (phase == PLAN_VAE_ENCODE)
+        gen_request_encode_size(r, &width, &height);
     stage->used = true;
     stage->model = m;
-    stage->latent_w = stage->tile_w = r->width / scale;
-    stage->latent_h = stage->tile_h = r->height / scale;
+    stage->latent_w = stage->tile_w = width / scale;
+    stage->latent_h = stage->tile_h = height / scale;
     p->least_bytes = 0;
     return stage;
 }
@@ -102,102 +157,6 @@ bool planner_fits(struct planner *p, const struct plan_stage *stage)
     if (!p->least_bytes || bytes < p->least_bytes)
         p->least_bytes = bytes;
     return !p->bounds->limit_bytes || bytes <= p->bounds->limit_bytes;
-}
-
-bool planner_is_guided(const struct planner *p)
-{
-    return p->request->cfg_scale != 1.0 || p->request->text[0].parts > 1;
-}
-
-struct gen_text_need planner_text_need(const struct planner *p, const struct model *m)
-{
-    struct gen_text_need need = p->request->text[m != p->models->base];
-    const int parts = planner_is_guided(p) ? 2 : 1;
-
-    if (!need.parts)
-        need.parts = parts;
-    if (!need.texts)
-        need.texts = parts;
-    if (!need.chunks)
-        need.chunks = 1;
-    if (!need.different)
-        need.different = need.texts * need.chunks;
-    return need;
-}
-
-/* The texts as a UNet takes them, and what they were made of.  Where pictures share them or they
- * change they are also copied for each call. */
-static size_t context_bytes(const struct planner *p, const struct model *m)
-{
-    if (!m)
-        return 0;
-    const struct model_info *info = model_view(m);
-    const struct gen_text_need need = planner_text_need(p, m);
-    const size_t each = sizeof(float) * ((size_t)need.chunks * (size_t)network_tokens(info) *
-                                             (size_t)info->unet.cross_attention_dim +
-                                         (size_t)info->unet.addition_input_dim);
-    const size_t batch = (size_t)p->request->batch_size;
-    const size_t copies = batch > 1 || need.changes ? batch * (need.parts > 1 ? 2 : 1) : 0;
-
-    return each * ((size_t)need.texts + copies) +
-           (size_t)need.texts * (size_t)need.chunks * CHUNK_BYTES +
-           (size_t)need.vectors * (size_t)(info->clip[0].width + info->clip[1].width) *
-               sizeof(float);
-}
-
-/* One lot's states of an encoder, and what the pooled texts are made from. */
-static size_t encoding_bytes(const struct planner *p, const struct model *m)
-{
-    const struct model_info *info = model_view(m);
-    const struct gen_text_need need = planner_text_need(p, m);
-    const int width =
-        info->clip[0].width > info->clip[1].width ? info->clip[0].width : info->clip[1].width;
-    const size_t lot = (planner_is_guided(p) ? 2 : 1) * (size_t)network_tokens(info);
-    const size_t pooled =
-        info->unet.addition_input_dim
-            ? (size_t)need.texts * (size_t)need.chunks * 2 * (size_t)info->unet.addition_input_dim
-            : 0;
-
-    return sizeof(float) * (lot * (size_t)width + pooled);
-}
-
-/* Answers beyond two, of prompts with AND. */
-static size_t more_answers(const struct planner *p)
-{
-    const int parts = planner_text_need(p, p->models->base).parts;
-    return parts > 2 ? (size_t)(parts - 2) : 0;
-}
-
-/* Sizes are those of an accepted request and a checked model: far from overflowing. */
-size_t planner_host_bytes(const struct planner *p, enum plan_phase phase)
-{
-    const struct vae_config *vae = &model_view(p->models->base)->vae;
-    const struct gen_request *r = p->request;
-    size_t pixels = (size_t)r->width * (size_t)r->height, batch = (size_t)r->batch_size;
-    size_t latent = sizeof(float) * (size_t)vae->latent_channels * pixels /
-                    (size_t)(vae_scale(vae) * vae_scale(vae)) * batch;
-    size_t base = context_bytes(p, p->models->base);
-    size_t contexts = base + context_bytes(p, p->models->refiner);
-
-    switch (phase) {
-    case PLAN_TEXT_ENCODE:
-        return base + encoding_bytes(p, p->models->base);
-    case PLAN_REFINER_TEXT:
-        return contexts + encoding_bytes(p, p->models->refiner);
-    case PLAN_VAE_ENCODE: /* img2img's picture itself is the caller's, and in the base */
-        return contexts + pixels * PIXEL_FLOATS + latent;
-    case PLAN_DENOISE:
-    case PLAN_REFINE:
-        return contexts +
-               latent * ((size_t)(LATENT_COPIES + r->sampler->n_scratch) + more_answers(p));
-    case PLAN_VAE_DECODE:
-        return latent + latent / batch + 3 * pixels * batch + pixels * PIXEL_FLOATS;
-    case PLAN_IMAGE_ENCODE:
-        return 3 * pixels * batch + pixels * PIXEL_CODED;
-    case PLAN_PHASES:
-        break;
-    }
-    return 0;
 }
 
 /* Nothing fits; the other phases are still tried, to tell what all of them need. */

@@ -9,6 +9,8 @@
 struct planner {
     struct gen_plan *plan;
     const struct gen_request *request;
+    struct gen_request second; /* the second pass, where there is one */
+    bool has_second, has_second_text;
     const struct plan_models *models;
     struct backend *backend;
     const struct plan_bounds *bounds;
@@ -23,14 +25,24 @@ const struct lora_set *planner_loras(const struct planner *p, const struct model
 
 bool planner_is_forbidden(const struct planner *p, enum memory_optimization o);
 
-/* Whether the answers are guided: without the prompt and with it. */
-bool planner_is_guided(const struct planner *p);
+/* What a phase works for: the request, or its second pass. */
+const struct gen_request *planner_request(const struct planner *p, enum plan_phase phase);
 
-/* What a model's prompts take, with numbers where the request has zeroes. */
-struct gen_text_need planner_text_need(const struct planner *p, const struct model *m);
+/* The request's latents are those of an inpainting model, whose UNet sees the mask and the masked
+ * picture's latent too. */
+bool planner_is_inpainting(const struct planner *p);
+
+/* An upscaler that works on pixels: a network, or a filter that is none of the latent modes. */
+bool planner_upscales_pixels(const struct planner *p);
+
+/* Whether a phase's answers are guided: without the prompt and with it. */
+bool planner_is_guided(const struct planner *p, enum plan_phase phase);
+
+/* What a phase's prompts take, with numbers where the request has zeroes. */
+struct gen_text_need planner_text_need(const struct planner *p, enum plan_phase phase);
 
 /* Host memory of a phase: latents, contexts and pixels, its own and those kept from earlier. */
-size_t planner_host_bytes(const struct planner *p, enum plan_phase phase);
+size_t plan_host_bytes(const struct planner *p, enum plan_phase phase);
 
 /* Opens a phase for a model: what is known of it before its way is chosen. */
 struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m);
@@ -62,7 +74,9 @@ bool plan_text(struct planner *p, enum plan_phase phase, const struct model *m,
                struct error *err) MUST_CHECK;
 bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, int calls,
                struct error *err) MUST_CHECK;
-bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m,
+/* pictures: that the VAE encodes or decodes. */
+bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, int pictures,
               struct error *err) MUST_CHECK;
+bool plan_upscale(struct planner *p, struct error *err) MUST_CHECK;
 
 #endif

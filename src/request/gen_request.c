@@ -279,6 +279,16 @@ void gen_request_encode_size(const struct gen_request *r, int *width, int *heigh
     }
 }
 
+bool gen_request_prepares(const struct gen_request *r)
+{
+    const struct gen_input *in = &r->input;
+    int width, height;
+
+    gen_request_encode_size(r, &width, &height);
+    return r->mode == GEN_IMG2IMG &&
+           (in->has_mask || (in->width > 0 && (in->width != width || in->height != height)));
+}
+
 /* A1111's setup_img2img_steps where every step is to run: the schedule is longer.  What would be
  * longer than a schedule may be loses steps, and keeps its strength. */
 static struct gen_steps fixed_steps(int steps, double strength)
@@ -323,8 +333,10 @@ bool gen_request_hires_has_prompts(const struct gen_request *r)
 struct gen_request gen_request_second_pass(const struct gen_request *r)
 {
     const struct gen_hires *h = &r->hires;
+    const struct gen_steps first = gen_request_steps(r);
     struct gen_request second = *r;
 
+    second.first_steps = first.all - first.skipped;
     second.mode = GEN_IMG2IMG;
     second.img2img_rule = GEN_IMG2IMG_WEBUI_ALL;
     gen_request_hires_size(r, &second.width, &second.height);

@@ -90,6 +90,7 @@ struct gen_request {
     enum gen_syntax prompt_syntax;
     struct gen_text_need text[2];    /* for the base and for the refiner; pipeline_read_prompts */
     struct gen_text_need hires_text; /* for the base in the second pass; likewise */
+    int first_steps;                 /* of a second pass: those before it; else 0 */
     int width, height;               /* pixels; multiples of 8; of the first pass */
     int batch_size;                  /* pictures of a round, which are made together */
     int n_iter;                      /* rounds: gen_request_round */
@@ -156,6 +157,9 @@ void gen_request_result_size(const struct gen_request *r, int *width, int *heigh
 /* The size at which img2img's picture is encoded: width x height, but for RESIZE_MODE_LATENT the
  * input's own, to multiples of 8, where that has fewer pixels and there is no mask. */
 void gen_request_encode_size(const struct gen_request *r, int *width, int *height);
+
+/* Whether img2img's picture is brought to another size, or has a mask. */
+bool gen_request_prepares(const struct gen_request *r);
 
 /* Whether only the mask's surroundings are worked on. */
 bool gen_request_is_full_res(const struct gen_request *r);

@@ -1,0 +1,14 @@
+/* Between the first pass and the second: what A1111's sample_hr_pass does before it samples.
+ * Internal to pipeline/. */
+#ifndef PIPELINE_HIRES_H
+#define PIPELINE_HIRES_H
+
+#include "pipeline/stages.h"
+
+/* From the first pass's result to what the second one starts from: enlarged as latents, or decoded,
+ * enlarged as pictures and encoded to the posterior's mean.  *shown is replaced by what an
+ * inpainting model is shown at the second size.  On false x and *shown are empty. */
+bool hires_enlarge(struct latents *x, float **shown, const struct stage *s,
+                   struct error *err) MUST_CHECK;
+
+#endif
