@@ -76,7 +76,7 @@ void supervisor_jobs_lost(struct supervisor *s, const char *reason, bool out_of_
 /* Writes down a job's end that could not be written when it came. */
 void supervisor_jobs_settle(struct supervisor *s);
 
-/* supervisor_asks.c: questions and answers. */
+/* supervisor_ask.c: questions and answers. */
 void supervisor_asks_send(struct supervisor *s);
 void supervisor_asks_hear(struct supervisor *s, const json_t *doc);
 bool supervisor_asks_any(struct supervisor *s, bool for_planner);
