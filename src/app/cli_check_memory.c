@@ -1,8 +1,8 @@
 #include "app/cli_check_memory.h"
 
 #include "app/cli_help.h"
-#include "app/cli_memory.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_memory.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -26,14 +26,14 @@ void cli_check_memory_tell(struct cli_check *c, bool ok, const char *report, con
 struct gen_request cli_check_memory_request(const struct cli_check *c, enum gen_mode mode)
 {
     struct gen_request r = gen_request_defaults();
-    const int side = cli_model_native_side(model_view(pipeline_model(c->pipeline)));
+    const int side = generator_model_native_side(model_view(pipeline_model(c->pipeline)));
 
     r.mode = mode;
     r.prompt = "a red circle on a blue background";
     r.width = side;
     r.height = side;
     r.steps = 2;
-    r.cfg_scale = cli_model_cfg_scale(&c->model);
+    r.cfg_scale = generator_model_cfg_scale(&c->model);
     r.denoising_strength = 1; /* both steps run */
     return r;
 }
@@ -42,13 +42,14 @@ static bool open_model(struct cli_check *c, struct error *err)
 {
     const struct settings *s = &c->options->settings;
     const char *tokenizer = NULL;
-    char room[CLI_MODEL_PATH_BYTES];
+    char room[GENERATOR_MODEL_PATH_BYTES];
 
-    return cli_model_find(&c->model, s->model, s->models_dir, err) &&
-           cli_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins, err) &&
+    return generator_model_find(&c->model, s->model, s->models_dir, err) &&
+           generator_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins,
+                                          err) &&
            cpu_backend_open(&c->backend, (int)s->threads, s->isa, err) &&
            pipeline_open(&c->pipeline, c->model.path, tokenizer, c->backend, err) &&
-           cli_memory_machine(&c->machine, s, true, err);
+           generator_memory_machine(&c->machine, s, true, err);
 }
 
 /* What a report needs to know. */

@@ -5,7 +5,7 @@
 #define APP_CLI_CHECK_MEMORY_H
 
 #include "app/cli_flags.h"
-#include "app/cli_model.h"
+#include "generator/generator_model.h"
 #include "memory/machine.h"
 #include "pipeline/pipeline.h"
 
@@ -13,7 +13,7 @@
 struct cli_check {
     FILE *to;                          /* borrowed */
     const struct cli_options *options; /* borrowed */
-    struct cli_model model;
+    struct generator_model model;
     struct backend *backend;
     struct pipeline *pipeline;
     struct machine machine;

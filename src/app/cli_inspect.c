@@ -1,22 +1,22 @@
 #include "app/cli_inspect.h"
 
-#include "app/cli_model.h"
+#include "generator/generator_model.h"
 #include "model/model_inspect.h"
 
 bool cli_inspect_run(const struct cli_options *o, FILE *to, struct error *err)
 {
-    struct cli_model found;
+    struct generator_model found;
     struct model *model = NULL;
 
-    if (!cli_model_find(&found, o->argument, o->settings.models_dir, err) ||
+    if (!generator_model_find(&found, o->argument, o->settings.models_dir, err) ||
         !model_open(&model, found.path, err))
         return false;
     bool ok = model_inspect_write(model, to) ||
               error_set(err, ERROR_IO, "cannot write to standard output");
     if (ok && !model_view(model)->tokenizer_dir[0] && model_view(model)->has_part[0]) {
         const char *dir = NULL;
-        char room[CLI_MODEL_PATH_BYTES];
-        ok = cli_model_find_tokenizer(&dir, room, &found, &o->settings, &o->origins, err);
+        char room[GENERATOR_MODEL_PATH_BYTES];
+        ok = generator_model_find_tokenizer(&dir, room, &found, &o->settings, &o->origins, err);
         if (ok && dir)
             fprintf(to, "%-15s %s would be used\n", "", dir);
     }

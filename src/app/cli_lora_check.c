@@ -1,8 +1,8 @@
 #include "app/cli_lora_check.h"
 
 #include "app/cli_lora.h"
-#include "app/cli_model.h"
 #include "base/fs.h"
+#include "generator/generator_model.h"
 #include "model/lora_set.h"
 
 #include <dirent.h>
@@ -120,13 +120,13 @@ static bool check_one(struct check *c, const char *text, const char *loras_dir, 
 bool cli_lora_check_run(const struct cli_options *o, FILE *to, struct error *err)
 {
     const char *dir = o->settings.loras_dir;
-    struct cli_model found;
+    struct generator_model found;
     struct model *model = NULL;
 
     if (!o->n_loras && !o->all)
         return error_set(err, ERROR_INVALID, "lora-check wants --lora PATH, or --all for all of %s",
                          dir);
-    if (!cli_model_find(&found, o->settings.model, o->settings.models_dir, err) ||
+    if (!generator_model_find(&found, o->settings.model, o->settings.models_dir, err) ||
         !model_open(&model, found.path, err))
         return false;
     struct check c = {.info = model_view(model), .to = to};

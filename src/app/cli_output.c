@@ -1,13 +1,10 @@
 #include "app/cli_output.h"
 
-#include "app/cli_help.h"
 #include "image/image_format.h"
-#include "image/infotext.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,12 +72,11 @@ static bool find_free_names(struct cli_output *o, struct error *err)
     return error_set(err, ERROR_LIMIT, "there are too many pictures here; name one with --output");
 }
 
-bool cli_output_init(struct cli_output *out, const char *name, int n_images, int jpeg_quality,
-                     struct error *err)
+bool cli_output_init(struct cli_output *out, const char *name, int n_images, struct error *err)
 {
     const struct image_format *format;
 
-    *out = (struct cli_output){.n_images = n_images, .jpeg_quality = jpeg_quality};
+    *out = (struct cli_output){.n_images = n_images};
     int n = snprintf(out->name, sizeof out->name, "%s", name ? name : own_name);
     if (n < 0 || (size_t)n + 16 >= sizeof out->name)
         return error_set(err, ERROR_INVALID, "--output is longer than %zu bytes",
@@ -95,78 +91,4 @@ bool cli_output_init(struct cli_output *out, const char *name, int n_images, int
             return false;
     }
     return true;
-}
-
-/* The shortest decimal that reads back as the same number. */
-static void write_number(char *out, size_t room, double value)
-{
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(out, room, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
-            return;
-    }
-}
-
-/* A1111's keys.  It takes a picture without RNG for one of its GPU generator, ours by default is
- * the CPU's, so that one is always named. */
-static bool write_infotext(struct buf *out, const struct cli_output *o, const struct gen_request *r,
-                           int i, const struct model_info *model, struct error *err)
-{
-    enum schedule_kind kind = r->schedule->kind;
-    char switch_at[40] = "", steps[16], cfg[40], seed[24], size[40], strength[40] = "",
-         skip[16] = "", version[64];
-
-    if (kind == SCHEDULE_AUTOMATIC)
-        kind = r->sampler->schedule;
-    snprintf(steps, sizeof steps, "%d", r->steps);
-    write_number(cfg, sizeof cfg, r->cfg_scale);
-    snprintf(seed, sizeof seed, "%" PRIu64, r->seed + (uint64_t)i);
-    snprintf(size, sizeof size, "%dx%d", r->width, r->height);
-    if (r->mode == GEN_IMG2IMG)
-        write_number(strength, sizeof strength, r->denoising_strength);
-    if (o->refiner)
-        write_number(switch_at, sizeof switch_at, r->refiner_switch_at);
-    if (r->clip_skip > 1)
-        snprintf(skip, sizeof skip, "%d", r->clip_skip);
-    snprintf(version, sizeof version, "diffusionapi %s", cli_help_version());
-
-    const struct infotext_pair pairs[] = {
-        {"Steps", steps},
-        {"Sampler", r->sampler->name},
-        {"Schedule type", schedule_rows[kind].name},
-        {"CFG scale", cfg},
-        {"Seed", seed},
-        {"Size", size},
-        {"Requested size", o->requested_size},
-        {"Model", model->name},
-        {"VAE", model->vae_name},
-        {"Denoising strength", strength},
-        {"Clip skip", skip},
-        {"Refiner", o->refiner ? o->refiner : ""},
-        {"Refiner switch at", switch_at},
-        {"LoRAs", o->loras},
-        {"RNG", r->rng == RNG_CPU ? "CPU" : ""},
-        {"Version", version},
-    };
-    if (!infotext_write(out, r->prompt, r->negative_prompt, pairs, sizeof pairs / sizeof pairs[0],
-                        err))
-        return false;
-    buf_add(out, "", 1);
-    return !out->failed || error_set(err, ERROR_MEMORY, "no memory for the picture's text");
-}
-
-bool cli_output_save(const struct cli_output *o, int i, const struct image *image,
-                     const struct gen_request *r, const struct model_info *model, struct error *err)
-{
-    char path[CLI_OUTPUT_PATH_BYTES];
-    struct buf text;
-
-    buf_init(&text, INFOTEXT_MAX_BYTES);
-    bool ok =
-        cli_output_path(path, o, i, err) && write_infotext(&text, o, r, i, model, err) &&
-        image_format_save(
-            path, image,
-            &(struct image_write_options){.infotext = text.bytes, .quality = o->jpeg_quality}, err);
-    buf_clear(&text);
-    return ok;
 }

@@ -3,34 +3,26 @@
 #define APP_CLI_PREVIEW_H
 
 #include "app/cli_flags.h"
-#include "pipeline/preview.h"
+#include "image/image.h"
 
 enum { CLI_PREVIEW_PATH_BYTES = 4096 };
 
 /* Zero: nobody asked for any. */
 struct cli_preview {
-    struct preview *preview;           /* owned */
-    FILE *to;                          /* borrowed; where a failure is told */
     const char *file;                  /* borrowed; written anew each time; NULL: a file for each */
     char stem[CLI_PREVIEW_PATH_BYTES]; /* of the output */
-    int every, steps, shown;           /* steps */
+    int every, steps, shown;           /* steps; steps is to be set before the run */
 };
 
-/* Checks the flags and opens the decoder: the run's own VAE where that is a TAESD, else one called
- * taesd in vae_dir, else the linear estimate.  vae_path is the VAE that was set, or NULL; output
- * the first picture's path. */
-bool cli_preview_open(struct cli_preview *out, const struct cli_options *o, const struct model *m,
-                      const char *vae_path, const char *output, struct backend *b, FILE *to,
+/* Checks the flags.  output is the first picture's path. */
+bool cli_preview_init(struct cli_preview *out, const struct cli_options *o, const char *output,
                       struct error *err) MUST_CHECK;
 
-/* What the plan has to leave. */
-size_t cli_preview_bytes(const struct cli_preview *p);
+/* Whether the step that done stands for wants a preview. */
+bool cli_preview_is_due(struct cli_preview *p, double done);
 
-/* A watch's `denoised`, but for its own context.  A preview that cannot be made is told once and
- * does not stop the run. */
-void cli_preview_show(struct cli_preview *p, const float *latent, int w, int h, double done);
-
-/* Accepts zeroes. */
-void cli_preview_close(struct cli_preview *p);
+/* Writes the preview that was due. */
+bool cli_preview_write(const struct cli_preview *p, const struct image *small,
+                       struct error *err) MUST_CHECK;
 
 #endif

@@ -2,76 +2,45 @@
 
 #include "image/image_text.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
-
-static bool pick_seed(uint64_t *out, int64_t asked, struct error *err)
-{
-    uint32_t any = 0;
-
-    if (asked < 0 && getentropy(&any, sizeof any) != 0)
-        return error_set_errno(err, errno, "no random seed");
-    *out = asked < 0 ? any : (uint64_t)asked;
-    return true;
-}
-
-/* To the nearest multiple of 8, not below 64. */
-static int rounded_side(int px)
-{
-    int side = (px + 4) / 8 * 8;
-    return side < 64 ? 64 : side;
-}
-
-static int side_of(int64_t asked, int input_px, int native)
-{
-    if (asked > 0)
-        return (int)asked;
-    return input_px > 0 ? rounded_side(input_px) : native;
-}
-
-struct gen_limits cli_request_limits(const struct settings *s)
-{
-    struct gen_limits limits = gen_request_default_limits();
-    limits.max_side = (int)s->max_side;
-    limits.max_pixels = s->max_pixels;
-    limits.max_steps = (int)s->max_steps;
-    limits.max_batch = (int)s->max_batch;
-    return limits;
-}
-
 static bool check_text(const char *flag, const char *text, struct error *err)
 {
     return image_text_is_utf8(text) || error_set(err, ERROR_INVALID, "%s is not UTF-8", flag);
 }
 
-bool cli_request_make(struct gen_request *out, const struct cli_options *o,
-                      const struct cli_model *m, const struct model_info *info, int input_width,
-                      int input_height, struct error *err)
+static bool take_loras(struct cli_request *r, const struct cli_options *o, struct error *err)
 {
-    const struct gen_limits limits = cli_request_limits(&o->settings);
-    int native = cli_model_native_side(info);
-    struct gen_request *r = out;
+    for (int i = 0; i < o->n_loras; i++) {
+        if (!cli_lora_parse(&r->loras[i], o->loras[i], err))
+            return false;
+        r->job.loras[r->job.n_loras++] =
+            (struct gen_job_lora){.name = r->loras[i].name, .scale = r->loras[i].scale};
+    }
+    return true;
+}
 
-    *r = gen_request_defaults();
-    r->mode = input_width > 0 ? GEN_IMG2IMG : GEN_TXT2IMG;
-    r->prompt = o->prompt;
-    r->negative_prompt = o->negative_prompt;
-    r->prompt_syntax =
-        strcmp(o->settings.prompt_syntax, "off") == 0 ? GEN_SYNTAX_OFF : GEN_SYNTAX_WEBUI;
-    r->width = side_of(o->width, input_width, native);
-    r->height = side_of(o->height, input_height, native);
-    r->batch_size = (int)o->batch_size;
-    r->steps = (int)o->steps;
-    r->cfg_scale = o->cfg_scale < 0 ? cli_model_cfg_scale(m) : o->cfg_scale;
-    r->sampler = o->sampler;
-    r->schedule = o->scheduler ? o->scheduler : &schedule_rows[o->sampler_suffix];
-    r->rng = o->rng;
-    r->clip_skip = (int)o->clip_skip;
-    r->denoising_strength = o->denoising_strength;
-    r->refiner_switch_at = o->refiner_switch_at;
-    return pick_seed(&r->seed, o->seed, err) && check_text("--prompt", r->prompt, err) &&
-           check_text("--negative-prompt", r->negative_prompt, err) &&
-           gen_request_check(r, &limits, err);
+bool cli_request_make(struct cli_request *out, const struct cli_options *o, struct error *err)
+{
+    struct gen_job *j = &out->job;
+
+    *j = gen_job_defaults();
+    j->mode = o->image ? GEN_JOB_IMG2IMG : GEN_JOB_TXT2IMG;
+    j->exact_size = true;
+    j->prompt = o->prompt;
+    j->negative_prompt = o->negative_prompt;
+    j->width = (int)o->width;
+    j->height = (int)o->height;
+    j->batch_size = (int)o->batch_size;
+    j->steps = (int)o->steps;
+    j->cfg_scale = o->cfg_scale;
+    j->sampler = o->sampler;
+    j->schedule = o->scheduler ? o->scheduler : &schedule_rows[o->sampler_suffix];
+    j->seed = o->seed;
+    j->rng = o->rng;
+    j->clip_skip = (int)o->clip_skip;
+    j->denoising_strength = o->denoising_strength;
+    j->refiner = o->refiner ? o->refiner : "";
+    j->refiner_switch_at = o->refiner_switch_at;
+    j->preview = o->preview || o->preview_every > 0;
+    return gen_job_pick_seeds(j, err) && check_text("--prompt", j->prompt, err) &&
+           check_text("--negative-prompt", j->negative_prompt, err) && take_loras(out, o, err);
 }

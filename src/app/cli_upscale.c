@@ -1,10 +1,10 @@
 #include "app/cli_upscale.h"
 
 #include "app/cli_interrupt.h"
-#include "app/cli_memory.h"
 #include "app/cli_output.h"
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_memory.h"
 #include "image/builtin_upscaler.h"
 #include "image/image_format.h"
 #include "memory/process_memory.h"
@@ -105,7 +105,7 @@ static bool find_limit(struct run *r, struct error *err)
     struct process_memory now = {0};
     struct machine machine;
 
-    if (!cli_memory_machine(&machine, &r->options->settings, true, err) ||
+    if (!generator_memory_machine(&machine, &r->options->settings, true, err) ||
         !process_memory_read(&now, err))
         return false;
     /* A budget counts what the process holds already; what is available does not. */
@@ -200,8 +200,8 @@ bool cli_upscale_run(const struct cli_options *o, FILE *to, struct error *err)
                     .terminal = isatty(fileno(to)) == 1};
     struct cli_output output;
 
-    bool ok = cli_output_init(&output, o->output, 1, (int)o->settings.jpeg_quality, err) &&
-              load(&r, err) && (r.filter || open_network(&r, name, err));
+    bool ok = cli_output_init(&output, o->output, 1, err) && load(&r, err) &&
+              (r.filter || open_network(&r, name, err));
     const double started = clock_seconds();
     ok = ok && (r.filter || run_network(&r, err)) && fit(&r, err);
     r.seconds = clock_seconds() - started;

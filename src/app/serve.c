@@ -4,10 +4,10 @@
 #include "api/api_metrics.h"
 #include "api/api_wait.h"
 #include "app/cli_help.h"
-#include "app/cli_model.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/thread.h"
+#include "generator/generator_model.h"
 #include "http/http_auth.h"
 #include "http/http_listen.h"
 #include "http/http_server.h"
@@ -96,10 +96,10 @@ static bool open_queue(struct serve *s, const struct settings *o, struct error *
 
 static bool open_library(struct serve *s, const struct settings *o, struct error *err)
 {
-    struct cli_model demo;
+    struct generator_model demo;
     struct error no_demo;
     char hashes[PATH_BYTES];
-    bool has_demo = cli_model_find(&demo, "", o->models_dir, &no_demo);
+    bool has_demo = generator_model_find(&demo, "", o->models_dir, &no_demo);
     struct library_settings l = {.default_model = o->model,
                                  .demo_model = has_demo ? demo.path : NULL};
 

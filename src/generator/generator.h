@@ -65,8 +65,9 @@ struct generator_view {
     const struct model_info *model; /* NULL: mode "upscale", or none is open */
     const struct plan_size *sized;  /* the request that runs, and its plan */
     const struct backend *backend;
-    int input_width, input_height; /* as the file has it; 0 without input */
-    size_t n_tokens[2];            /* of the prompt and the negative prompt, longest text */
+    int input_width, input_height;    /* as the file has it; 0 without input */
+    size_t n_tokens[2];               /* of the prompt and the negative prompt, longest text */
+    const struct gen_warnings *notes; /* what is to be said of the request already */
     int n_pictures;
     size_t reserved_bytes; /* the planned peak */
 };
@@ -97,11 +98,11 @@ struct generator_watch {
     enum generator_wish (*wish)(void *ctx);
     /* A picture was written; seed is its own. */
     void (*saved)(void *ctx, int i, const char *path, uint64_t seed);
-    /* A small picture of the state, at most one each preview_every_seconds of the job, where the
-     * job asks for them; borrowed. */
-    void (*preview)(void *ctx, const struct image *small);
-    /* After each answer of the UNet, as in struct watch; for those who draw themselves. */
-    void (*denoised)(void *ctx, const float *latent, int w, int h, double done);
+    /* Where the job asks for previews: whether one is due, with done the part of the phase that is
+     * behind.  NULL: each preview_every_seconds of the job. */
+    bool (*preview_due)(void *ctx, double done);
+    /* A small picture of the state; borrowed.  False: no more of them, err says why. */
+    bool (*preview)(void *ctx, const struct image *small, struct error *err);
 };
 
 struct generator_result {
@@ -109,7 +110,9 @@ struct generator_result {
     int n_pictures; /* written; fewer than asked for after FINISH or SKIP */
     double seconds[PLAN_PHASES];
     double save_seconds, total_seconds;
-    int steps; /* really run, of the last batch */
+    int steps;     /* really run, of the last batch */
+    bool finished; /* ended early, as was wished */
+    bool relieved; /* pressure made a run stream what its plan held */
     size_t planned_peak_bytes;
     size_t measured_peak_bytes; /* 0 where the system does not say */
     struct gen_warnings warnings;

@@ -96,6 +96,15 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
     return true;
 }
 
+void pipeline_release(struct pipeline *p)
+{
+    if (p->arena)
+        p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
+    p->arena = NULL;
+    p->arena_bytes = 0;
+    stages_return_freed();
+}
+
 void pipeline_close(struct pipeline *p)
 {
     if (!p)

@@ -19,6 +19,9 @@ struct watch {
     void (*progress)(void *ctx, enum plan_phase phase, double done, double total);
     /* Asked between operations; true stops the run with ERROR_CANCELLED. */
     bool (*cancelled)(void *ctx);
+    /* Asked after each answer of the UNet; true ends the sampling there: the guess of the clean
+     * latents is decoded as it is, and result.finished says so. */
+    bool (*finish)(void *ctx);
     /* Asked between the UNet's calls; true when the system is short of memory: weights that are
      * held are streamed from then on, which gives their memory back and changes no bit of the
      * picture. */
@@ -35,6 +38,7 @@ struct gen_result {
     double seconds[PLAN_PHASES];
     double total_seconds;
     int steps;     /* really run */
+    bool finished; /* the watch ended the sampling early */
     bool relieved; /* pressure made the run stream what its plan held */
     struct gen_warnings warnings;
     size_t planned_peak_bytes;
@@ -48,6 +52,10 @@ bool pipeline_open(struct pipeline **out, const char *model_path, const char *to
 
 /* Accepts NULL. */
 void pipeline_close(struct pipeline *p);
+
+/* Gives back what one run leaves for the next: the arena and what was freed.  The model stays open.
+ */
+void pipeline_release(struct pipeline *p);
 
 /* Puts the VAE at path in the place of the model's (model/model_vae.h); NULL: the model's own
  * again. Plans made before it must not be run any more. */

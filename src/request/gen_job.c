@@ -36,7 +36,7 @@ struct gen_job gen_job_defaults(void)
         .refiner_switch_at = 0.8,
         .hires = {.scale = 2,
                   .upscaler = "Latent",
-                  .denoising_strength = 0.7,
+                  .denoising_strength = 0.4,
                   .prompt = "",
                   .negative_prompt = ""},
         .mask = {.blur_x = 4, .blur_y = 4, .fill = 1, .padding = 32, .round = true},
@@ -144,8 +144,6 @@ bool gen_job_check(const struct gen_job *j, const struct gen_limits *limits, str
         return error_set(err, ERROR_INVALID,
                          "batch_size x n_iter is %d x %d; at most %d pictures are allowed",
                          j->batch_size, j->n_iter, GEN_JOB_MAX_PICTURES);
-    if (j->exact_size && (j->width == 0 || j->height == 0))
-        return error_set(err, ERROR_INVALID, "exact_size wants width and height");
     return true;
 }
 

@@ -84,6 +84,7 @@ struct gen_job {
     int64_t seed;                    /* below 0: random, see gen_job_pick_seeds */
     int64_t subseed;                 /* likewise */
     double subseed_strength;
+    int seed_resize_width, seed_resize_height; /* pixels; 0: off */
     enum rng_kind rng;
     int clip_skip;
     double denoising_strength;
@@ -100,6 +101,7 @@ struct gen_job {
     struct gen_job_size resize_to; /* pixels */
     struct gen_job_size resize_by; /* factors */
     bool exact_size;               /* width x height is what the input is brought to */
+    int img2img_rule;              /* enum gen_img2img_rule */
     struct gen_job_mask mask;
     double eta; /* below 0: the sampler's own */
     double s_churn, s_tmin;

@@ -5,6 +5,7 @@
 
 static const char *const syntaxes[] = {"webui", "off", NULL};
 static const char *const rngs[] = {"cpu", "philox", NULL};
+static const char *const rules[] = {"diffusers", "webui", "webui_all", NULL};
 static const char *const policies[] = {"table", "planned", "refuse", NULL};
 
 #define AT(member) offsetof(struct gen_job, member)
@@ -137,6 +138,22 @@ const struct gen_job_field gen_job_fields[] = {
      FROM(0, 1),
      .modes = GEN,
      .help = "0: no variation; 1: the variation's picture"},
+    {NULL,
+     "seed_resize_from_w",
+     {NULL},
+     KIND(INT),
+     AT(seed_resize_width),
+     ANY_SIDE,
+     .modes = GEN,
+     .help = "pixels: the noise is that of a picture of this size, in the middle; null: off"},
+    {NULL,
+     "seed_resize_from_h",
+     {NULL},
+     KIND(INT),
+     AT(seed_resize_height),
+     ANY_SIDE,
+     .modes = GEN,
+     .help = "as seed_resize_from_w"},
     {NULL,
      "rng",
      {NULL},
@@ -332,6 +349,16 @@ const struct gen_job_field gen_job_fields[] = {
      .modes = IMG,
      .help = "width and height are what the input is brought to"},
 
+    {NULL,
+     "img2img_rule",
+     {NULL},
+     KIND(CHOICE),
+     AT(img2img_rule),
+     .choices = rules,
+     .modes = IMG,
+     .help = "how many of the steps run, and what the seed draws: as diffusers does it, as web UIs "
+             "do, or as web UIs with all steps"},
+
     {"mask",
      "blur_x",
      {NULL},
@@ -391,7 +418,7 @@ const struct gen_job_field gen_job_fields[] = {
      {NULL},
      KIND(NUMBER),
      AT(eta),
-     FROM(0, 10),
+     FROM(0, 1),
      .modes = GEN,
      .help = "noise that ancestral and SDE samplers renew; null: the sampler's own"},
     {NULL,

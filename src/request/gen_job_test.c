@@ -100,7 +100,6 @@ static void says_what_is_wrong(void)
         {"{\"loras\":[{\"name\":\"x\",\"weight\":1}]}", "no field 'weight'"},
         {"{\"loras\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "at most 16"},
         {"{\"width\":4096,\"height\":4096,\"batch_size\":16,\"n_iter\":17}", "256 pictures"},
-        {"{\"exact_size\":true}", "width and height"},
         {"{\"mode\":\"upscale\"}", "upscaler_1 is missing"},
         {"{\"mode\":\"upscale\",\"upscaler_1\":\"a\",\"upscaling_resize_w\":64}", "together"},
         {"{\"user\":\"0123456789012345678901234567890123456789012345678901234567890123x\"}",

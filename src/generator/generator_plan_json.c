@@ -1,9 +1,6 @@
-#include "app/cli_plan_json.h"
-
-#include "app/cli_memory.h"
-#include "base/json.h"
-
-#include <string.h>
+/* A plan as JSON, for `plan --json` and the server. */
+#include "generator/generator_memory.h"
+#include "generator/generator_plan.h"
 
 static json_int_t whole(uint64_t n)
 {
@@ -66,41 +63,24 @@ static json_t *phases_json(const struct gen_plan *p)
     return all;
 }
 
-/* Gets the log's lines; jansson refuses bytes that are not UTF-8, of which there are none. */
-static void take_line(void *ctx, const char *line, size_t len)
+json_t *generator_plan_json(const struct generator_plan *whole_plan)
 {
-    json_array_append_new(ctx,
-                          json_stringn(line, len > 0 && line[len - 1] == '\n' ? len - 1 : len));
-}
-
-static json_t *log_json(const struct plan_size *p)
-{
-    json_t *lines = json_array();
-    const struct log log = {.write = take_line, .ctx = lines, .level = LOG_INFO, .part = "plan"};
-
-    cli_memory_tell(p, &log);
-    return lines;
-}
-
-bool cli_plan_json_write(const struct cli_plan_report *report, FILE *to, struct error *err)
-{
-    const struct plan_size *s = report->sized;
+    const struct plan_size *s = &whole_plan->sized;
     const struct gen_plan *p = &s->plan;
-    json_t *root = json_pack(
+    const struct model_info *info = model_view(whole_plan->model);
+
+    return json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, "
         "s:o, s:f, s:o}",
-        "model", report->model->name, "family", model_family_name(report->model->family), "mode",
+        "model", info->name, "family", model_family_name(info->family), "mode",
         gen_request_mode_name(s->request.mode), "steps", s->request.steps, "batch_size",
         s->request.batch_size, "machine", machine_json(&s->transcript.machine), "level",
         levels_name(s->transcript.level), "size_policy",
-        memory_policy_size_policy_name(report->policy->size_policy), "requested",
+        memory_policy_size_policy_name(whole_plan->size_policy), "requested",
         size_json(s->transcript.asked), "used", size_json(s->transcript.used), "largest",
-        size_json(report->largest), "optimizations", optimizations_json(&s->transcript.choice),
+        size_json(whole_plan->largest), "optimizations", optimizations_json(&s->transcript.choice),
         "levers", levers_json(p), "base_bytes", whole(p->base_bytes), "limit_bytes",
         whole(p->limit_bytes), "peak_bytes", whole(p->peak_bytes), "peak_phase",
         gen_plan_phase_name(p->peak_phase), "phases", phases_json(p), "planning_seconds",
-        report->planning_seconds, "log", log_json(s));
-    bool ok = root && json_dumpf(root, to, JSON_INDENT(2)) == 0 && fputc('\n', to) != EOF;
-    json_decref(root);
-    return ok || error_set(err, ERROR_IO, "cannot write the plan as JSON");
+        whole_plan->planning_seconds, "log", generator_memory_log_json(s));
 }

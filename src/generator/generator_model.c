@@ -1,6 +1,7 @@
-#include "app/cli_model.h"
+#include "generator/generator_model.h"
 
 #include "base/fs.h"
+#include "model/lora_set.h"
 #include "model/model_native.h"
 #include "model/model_vae_find.h"
 #include "text/tokenizer.h"
@@ -23,10 +24,10 @@ static bool exists(const char *path)
 }
 
 /* The folder of the running program. */
-static bool program_folder(char out[CLI_MODEL_PATH_BYTES])
+static bool program_folder(char out[GENERATOR_MODEL_PATH_BYTES])
 {
 #ifdef __APPLE__
-    char raw[CLI_MODEL_PATH_BYTES];
+    char raw[GENERATOR_MODEL_PATH_BYTES];
     uint32_t size = sizeof raw;
     char *real = _NSGetExecutablePath(raw, &size) == 0 ? realpath(raw, NULL) : NULL;
 #else
@@ -34,7 +35,7 @@ static bool program_folder(char out[CLI_MODEL_PATH_BYTES])
 #endif
     char *slash = real ? strrchr(real, '/') : NULL;
     size_t len = slash ? (size_t)(slash - real) : 0;
-    bool ok = slash && len < CLI_MODEL_PATH_BYTES;
+    bool ok = slash && len < GENERATOR_MODEL_PATH_BYTES;
     if (ok) {
         memcpy(out, real, len);
         out[len] = 0;
@@ -44,15 +45,15 @@ static bool program_folder(char out[CLI_MODEL_PATH_BYTES])
 }
 
 /* Installed beside the program, or where it was built. */
-static bool find_demo(char out[CLI_MODEL_PATH_BYTES], struct error *err)
+bool generator_model_find_demo(char out[GENERATOR_MODEL_PATH_BYTES], struct error *err)
 {
-    char folder[CLI_MODEL_PATH_BYTES];
+    char folder[GENERATOR_MODEL_PATH_BYTES];
 
     if (program_folder(folder) &&
-        fs_join(out, CLI_MODEL_PATH_BYTES, folder, "../share/diffusionapi/demo-model", err) &&
+        fs_join(out, GENERATOR_MODEL_PATH_BYTES, folder, "../share/diffusionapi/demo-model", err) &&
         exists(out))
         return true;
-    snprintf(out, CLI_MODEL_PATH_BYTES, "%s", DIFFUSIONAPI_DEMO_MODEL);
+    snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", DIFFUSIONAPI_DEMO_MODEL);
     return exists(out) ||
            error_set(err, ERROR_NOT_FOUND,
                      "the demo model is neither beside the program nor at %.200s; name a model "
@@ -84,8 +85,8 @@ static void list_models(char *list, size_t room, const char *models_dir)
 }
 
 /* name, or name with the ending of a single file, in models_dir. */
-static bool find_by_name(char out[CLI_MODEL_PATH_BYTES], const char *name, const char *models_dir,
-                         struct error *err)
+static bool find_by_name(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
+                         const char *models_dir, struct error *err)
 {
     static const char *const endings[] = {"", ".safetensors", ".ckpt"};
     char file[SETTINGS_TEXT_BYTES + 16], list[160];
@@ -94,7 +95,7 @@ static bool find_by_name(char out[CLI_MODEL_PATH_BYTES], const char *name, const
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         snprintf(file, sizeof file, "%.1000s%s", name, endings[i]);
         if (!strchr(name, '/') && !is_hidden(name) &&
-            fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, file, &ignored) && exists(out))
+            fs_join(out, GENERATOR_MODEL_PATH_BYTES, models_dir, file, &ignored) && exists(out))
             return true;
     }
     list_models(list, sizeof list, models_dir);
@@ -104,26 +105,48 @@ static bool find_by_name(char out[CLI_MODEL_PATH_BYTES], const char *name, const
                      name, models_dir, list);
 }
 
-bool cli_model_find(struct cli_model *out, const char *name, const char *models_dir,
-                    struct error *err)
+static bool is_demo(const char *path)
 {
-    char demo[CLI_MODEL_PATH_BYTES];
+    char demo[GENERATOR_MODEL_PATH_BYTES];
     struct error ignored = {0};
+    struct stat a, b;
 
-    *out = (struct cli_model){0};
+    return generator_model_find_demo(demo, &ignored) && stat(demo, &a) == 0 &&
+           stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+bool generator_model_find(struct generator_model *out, const char *name, const char *models_dir,
+                          struct error *err)
+{
+    *out = (struct generator_model){0};
     if (!name[0]) {
         out->is_demo = true;
-        return find_demo(out->path, err);
+        return generator_model_find_demo(out->path, err);
     }
     if (exists(name))
         snprintf(out->path, sizeof out->path, "%s", name);
     else if (!find_by_name(out->path, name, models_dir, err))
         return false;
-
-    struct stat a, b;
-    out->is_demo = find_demo(demo, &ignored) && stat(demo, &a) == 0 && stat(out->path, &b) == 0 &&
-                   a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    out->is_demo = is_demo(out->path);
     return true;
+}
+
+bool generator_model_find_name(struct generator_model *out, const char *name,
+                               const char *models_dir, struct error *err)
+{
+    struct error why = {0};
+
+    *out = (struct generator_model){0};
+    if (find_by_name(out->path, name, models_dir, &why)) {
+        out->is_demo = is_demo(out->path);
+        return true;
+    }
+    if (strcmp(name, "demo") == 0) {
+        out->is_demo = true;
+        return generator_model_find_demo(out->path, err);
+    }
+    *err = why;
+    return false;
 }
 
 /* The folder holds a vocabulary of exactly this size. */
@@ -138,7 +161,8 @@ static bool fits(const char *dir, int vocab_size)
 }
 
 /* Among the models in models_dir, the first by name, so that every run finds the same. */
-static bool borrow_tokenizer(char out[CLI_MODEL_PATH_BYTES], const char *models_dir, int vocab_size)
+static bool borrow_tokenizer(char out[GENERATOR_MODEL_PATH_BYTES], const char *models_dir,
+                             int vocab_size)
 {
     struct dirent **entries = NULL;
     struct error ignored = {0};
@@ -149,7 +173,7 @@ static bool borrow_tokenizer(char out[CLI_MODEL_PATH_BYTES], const char *models_
         char name[300];
         snprintf(name, sizeof name, "%s/tokenizer", entries[i]->d_name);
         found = found || (!is_hidden(entries[i]->d_name) &&
-                          fs_join(out, CLI_MODEL_PATH_BYTES, models_dir, name, &ignored) &&
+                          fs_join(out, GENERATOR_MODEL_PATH_BYTES, models_dir, name, &ignored) &&
                           fits(out, vocab_size));
         free(entries[i]);
     }
@@ -162,9 +186,9 @@ static bool is_from_flag(const struct settings_origins *origins, const char *key
     return origins->from[settings_find(key) - settings_rows] == SETTINGS_FLAG;
 }
 
-bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
-                              const struct cli_model *m, const struct settings *s,
-                              const struct settings_origins *origins, struct error *err)
+bool generator_model_find_tokenizer(const char **out, char room[GENERATOR_MODEL_PATH_BYTES],
+                                    const struct generator_model *m, const struct settings *s,
+                                    const struct settings_origins *origins, struct error *err)
 {
     struct model *model = NULL;
     bool named = s->tokenizer_dir[0] != 0;
@@ -190,30 +214,39 @@ bool cli_model_find_tokenizer(const char **out, char room[CLI_MODEL_PATH_BYTES],
     return true;
 }
 
-bool cli_model_find_vae(const char **out, char room[CLI_MODEL_PATH_BYTES], const struct settings *s,
-                        const struct model_info *info, struct error *err)
+bool generator_model_find_vae(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
+                              const char *vae_dir, const struct model_info *info, struct error *err)
 {
-    *out = NULL;
-    if (!s->vae[0])
+    out[0] = 0;
+    if (!name[0])
         return true;
-    if (strchr(s->vae, '/') && exists(s->vae))
-        snprintf(room, CLI_MODEL_PATH_BYTES, "%s", s->vae);
-    else if (!model_vae_find(room, s->vae, s->vae_dir, info->family, err)) {
+    if (strchr(name, '/') && exists(name)) {
+        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
+    } else if (!model_vae_find(out, name, vae_dir, info->family, err)) {
         /* A plain name means vae_dir first, and a file of this folder only then. */
-        if (!exists(s->vae))
-            return error_prefix(err, "--vae");
-        snprintf(room, CLI_MODEL_PATH_BYTES, "%s", s->vae);
+        if (!exists(name))
+            return false;
+        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
     }
-    *out = room;
     return true;
 }
 
-int cli_model_native_side(const struct model_info *info)
+bool generator_model_is_lora_path(const char *word, const char *loras_dir)
+{
+    char path[LORA_SET_PATH_BYTES];
+    struct error ignored;
+
+    if (strchr(word, '/'))
+        return true;
+    return !(lora_set_path(path, loras_dir, word, &ignored) && exists(path)) && exists(word);
+}
+
+int generator_model_native_side(const struct model_info *info)
 {
     return model_native_side(info);
 }
 
-double cli_model_cfg_scale(const struct cli_model *m)
+double generator_model_cfg_scale(const struct generator_model *m)
 {
     return m->is_demo ? 5 : 7;
 }
