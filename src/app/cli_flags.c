@@ -116,7 +116,7 @@ void cli_flags_setting_name(char *out, size_t room, const struct settings_row *r
 static bool unknown_flag(const struct cli_command *command, const char *name, size_t len,
                          struct error *err)
 {
-    char list[1100] = "";
+    char list[1900] = "";
     for (const struct cli_flag *f = cli_flags_rows; f->name; f++)
         if (f->commands & command->bit)
             add_to_list(list, sizeof list, "--", f->name);

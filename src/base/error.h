@@ -26,7 +26,7 @@ enum error_code {
 
 struct error {
     enum error_code code;
-    char text[1200]; /* room for a list of everything that is allowed */
+    char text[2000]; /* room for a list of everything that is allowed */
 };
 
 /* Fills err and returns false, so that a failing function ends in one line. */

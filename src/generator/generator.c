@@ -13,9 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 const char *generator_field_name(const struct generator *g, enum generator_field f)
 {
@@ -75,9 +72,7 @@ void generator_unload(struct generator *g)
     g->now.ready = false;
     pipeline_close(l->pipeline);
     *l = (struct generator_loaded){0};
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    process_memory_return_freed();
 }
 
 void generator_close(struct generator *g)

@@ -31,6 +31,7 @@ struct denoiser {
     size_t each, places;      /* numbers of one latent, and of one of its planes */
     const int *texts;         /* those the network has; NULL: none yet */
     int n_steps, evaluations; /* to make, and asked for so far */
+    bool finished; /* somebody had seen enough: `in` holds the guess */
 };
 
 static void write_timestep(struct denoiser *d, float timestep)
@@ -195,7 +196,7 @@ static bool is_enough(struct denoiser *d, const float *denoised, size_t n)
     if (!watch || !watch->finish || !watch->finish(watch->ctx))
         return false;
     memcpy(d->in, denoised, n * sizeof *d->in);
-    d->stage->result->finished = true;
+    d->finished = d->stage->result->finished = true;
     return true;
 }
 
@@ -330,7 +331,7 @@ static bool sample(struct denoiser *d, float *x, const double *sigmas, int n_ste
                               .options = &d->request->sampling,
                               .scratch = scratch};
     bool ok = scratch && sampler->run(&run, err);
-    if (scratch && d->stage->result->finished) {
+    if (d->finished) {
         memcpy(x, d->in, n * sizeof *x);
         ok = true;
     }

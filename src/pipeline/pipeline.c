@@ -102,7 +102,7 @@ void pipeline_release(struct pipeline *p)
         p->backend->fn->arena_free(p->backend, p->arena, p->arena_bytes);
     p->arena = NULL;
     p->arena_bytes = 0;
-    stages_return_freed();
+    process_memory_return_freed();
 }
 
 void pipeline_close(struct pipeline *p)
