@@ -20,7 +20,8 @@ struct watch {
     /* Asked between operations; true stops the run with ERROR_CANCELLED. */
     bool (*cancelled)(void *ctx);
     /* Asked after each answer of the UNet; true ends the sampling there: the guess of the clean
-     * latents is decoded as it is, and result.finished says so. */
+     * latents is decoded as it is, and result.finished says so.  A second pass that was to follow
+     * enlarges and samples nothing. */
     bool (*finish)(void *ctx);
     /* Asked between the UNet's calls; true when the system is short of memory: weights that are
      * held are streamed from then on, which gives their memory back and changes no bit of the
