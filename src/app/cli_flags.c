@@ -3,6 +3,7 @@
 #include "base/parse.h"
 #include "config/memory_file.h"
 #include "config/settings_file.h"
+#include "request/gen_request.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,64 @@ const struct cli_flag cli_flags_rows[] = {
      "SDXL's refiner, which draws the last steps; a path or a name like --model (none)"},
     {"refiner-switch-at", CLI_NUMBER, CLI_ASK, AT(refiner_switch_at), 0, 1, "X",
      "part of the steps before the refiner's (0.8)"},
+    {"hires", CLI_SWITCH, CLI_ASK, AT(hires), ANY, NULL,
+     "a second, larger pass over the picture (see --hires-scale)"},
+    {"hires-scale", CLI_NUMBER, CLI_ASK, AT(hires_scale), 1, GEN_MAX_HIRES_SCALE, "X",
+     "times width and height (2)"},
+    {"hires-width", CLI_INT, CLI_ASK, AT(hires_width), 64, 16384, "PX",
+     "of the result instead; alone it keeps the shape, with --hires-height what is over is cut"},
+    {"hires-height", CLI_INT, CLI_ASK, AT(hires_height), 64, 16384, "PX", "likewise"},
+    {"hires-upscaler", CLI_TEXT, CLI_ASK, AT(hires_upscaler), ANY, "NAME",
+     "Latent, Latent (bicubic), Lanczos, ..., or a network as in `upscale` (Latent)"},
+    {"hires-steps", CLI_INT, CLI_ASK, AT(hires_steps), 1, 1000, "N",
+     "steps of the second pass that are run (as many as --steps)"},
+    {"hires-denoising-strength", CLI_NUMBER, CLI_ASK, AT(hires_denoising_strength), 0, 1, "X",
+     "how much of the first picture the second pass forgets (0.4)"},
+    {"hires-sampler", CLI_TEXT, CLI_ASK, AT(hires_sampler), ANY, "NAME",
+     "of the second pass (the first one's)"},
+    {"hires-scheduler", CLI_TEXT, CLI_ASK, AT(hires_scheduler), ANY, "NAME", "likewise"},
+    {"hires-prompt", CLI_TEXT, CLI_ASK, AT(hires_prompt), ANY, "TEXT", "likewise"},
+    {"hires-negative-prompt", CLI_TEXT, CLI_ASK, AT(hires_negative_prompt), ANY, "TEXT",
+     "likewise"},
+    {"mask", CLI_TEXT, CLI_IMG2IMG | CLI_PLAN, AT(mask), ANY, "FILE",
+     "white is painted anew, black stays"},
+    {"mask-blur", CLI_INT, CLI_IMG2IMG | CLI_PLAN, AT(mask_blur), 0, MASK_MAX_BLUR, "PX",
+     "how far the mask's border fades (4)"},
+    {"mask-invert", CLI_SWITCH, CLI_IMG2IMG | CLI_PLAN, AT(mask_invert), ANY, NULL,
+     "black is painted anew, white stays"},
+    {"mask-soft", CLI_SWITCH, CLI_IMG2IMG | CLI_PLAN, AT(mask_soft), ANY, NULL,
+     "gray paints in part, instead of wholly or not at all"},
+    {"inpainting-fill", CLI_INT, CLI_IMG2IMG | CLI_PLAN, AT(inpainting_fill), 0,
+     MASK_BLEND_COUNT - 1, "N",
+     "under the mask is at first 0 what surrounds it, 1 the picture, 2 noise, 3 nothing (1)"},
+    {"inpaint-full-res", CLI_SWITCH, CLI_IMG2IMG | CLI_PLAN, AT(inpaint_full_res), ANY, NULL,
+     "draws the mask's surroundings alone, at full size, and puts them back"},
+    {"inpaint-full-res-padding", CLI_INT, CLI_IMG2IMG | CLI_PLAN, AT(inpaint_padding), 0,
+     GEN_MAX_INPAINT_PADDING, "PX", "how much around the mask that is (32)"},
+    {"resize-mode", CLI_TEXT, CLI_IMG2IMG | CLI_PLAN, AT(resize_mode), ANY, "MODE",
+     "how the picture is brought to size: 0 just resize, 1 crop and resize, 2 resize and fill, "
+     "3 as latent (0)"},
+    {"resize-by", CLI_NUMBER, CLI_IMG2IMG | CLI_PLAN, AT(resize_by), 0.05, 16, "X",
+     "the picture's sides times this, instead of --width and --height"},
+    {"img2img-rule", CLI_TEXT, CLI_IMG2IMG | CLI_PLAN, AT(img2img_rule), ANY, "RULE",
+     "steps that are run: diffusers, strength times steps; webui, one more; webui all, all "
+     "(diffusers)"},
+    {"eta", CLI_NUMBER, CLI_ASK, AT(eta), 0, 1, "X",
+     "noise that ancestral and SDE samplers renew (the sampler's own)"},
+    {"s-churn", CLI_NUMBER, CLI_ASK, AT(s_churn), 0, 100, "X",
+     "noise that Euler, Heun and DPM2 add before a step (0)"},
+    {"s-tmin", CLI_NUMBER, CLI_ASK, AT(s_tmin), 0, 1e6, "X", "from this noise level on (0)"},
+    {"s-tmax", CLI_NUMBER, CLI_ASK, AT(s_tmax), 0, 1e6, "X", "up to this one (any)"},
+    {"s-noise", CLI_NUMBER, CLI_ASK, AT(s_noise), 0, 10, "X", "deviation of added noise (1)"},
+    {"subseed", CLI_INT, CLI_ASK, AT(subseed), -1, 4294967295.0, "N",
+     "seed of a variation; -1: any (any)"},
+    {"subseed-strength", CLI_NUMBER, CLI_ASK, AT(subseed_strength), 0, 1, "X",
+     "how much of the noise is the variation's (0)"},
+    {"seed-resize-width", CLI_INT, CLI_ASK, AT(seed_resize_width), 64, 16384, "PX",
+     "noise as of a picture of this size, with --seed-resize-height"},
+    {"seed-resize-height", CLI_INT, CLI_ASK, AT(seed_resize_height), 64, 16384, "PX", "likewise"},
+    {"n-iter", CLI_INT, CLI_ASK, AT(n_iter), 1, 64, "N",
+     "so many batches one after the other, with rising seeds (1)"},
     {"batch-size", CLI_INT, CLI_ASK, AT(batch_size), 1, 64, "N",
      "pictures at once; each has the seed after the last one's (1)"},
     {"output", CLI_TEXT, CLI_ASK | CLI_UPSCALE, AT(output), ANY, "FILE",
@@ -259,6 +318,19 @@ static struct cli_options defaults(void)
                             .denoising_strength = 0.75,
                             .refiner_switch_at = 0.8,
                             .sampler = sampler_find("Euler a", NULL),
+                            .hires_scale = 2,
+                            .hires_upscaler = "Latent",
+                            .hires_denoising_strength = 0.4,
+                            .hires_prompt = "",
+                            .hires_negative_prompt = "",
+                            .mask_blur = 4,
+                            .inpainting_fill = 1,
+                            .inpaint_padding = 32,
+                            .eta = -1,
+                            .s_tmax = -1,
+                            .s_noise = 1,
+                            .subseed = -1,
+                            .n_iter = 1,
                             .rng = RNG_CPU};
     settings_defaults(&o.settings, &o.origins);
     return o;
@@ -307,6 +379,8 @@ bool cli_flags_parse(struct cli_options *out, int argc, char *const *argv,
     if (out->config && !out->help &&
         !settings_file_read(&out->settings, &out->origins, out->config, err))
         return false;
+    if (out->mask && !out->image)
+        return error_set(err, ERROR_INVALID, "--mask is for a picture: --image FILE");
     return (out->command->bit & (CLI_HELP | CLI_VERSION)) || out->help ||
            memory_file_read(&out->settings, &out->origins, err);
 }

@@ -61,6 +61,24 @@ struct cli_options {
     enum schedule_kind sampler_suffix; /* "DPM++ 2M Karras"; SCHEDULE_AUTOMATIC without one */
     const struct schedule *scheduler;  /* NULL when not given */
     enum rng_kind rng;
+    bool hires;
+    double hires_scale;
+    int64_t hires_width, hires_height, hires_steps; /* 0 when not given */
+    const char *hires_upscaler;
+    double hires_denoising_strength;
+    const char *hires_sampler, *hires_scheduler; /* NULL when not given */
+    const char *hires_prompt, *hires_negative_prompt;
+    const char *mask; /* NULL when not given */
+    int64_t mask_blur, inpainting_fill, inpaint_padding;
+    bool inpaint_full_res, mask_invert, mask_soft;
+    const char *resize_mode; /* NULL when not given */
+    double resize_by;        /* 0 when not given */
+    const char *img2img_rule;
+    double eta, s_churn, s_tmin, s_tmax, s_noise;
+    int64_t subseed; /* -1: random */
+    double subseed_strength;
+    int64_t seed_resize_width, seed_resize_height; /* 0 when not given */
+    int64_t n_iter;
     const char *loras[CLI_MAX_LORAS]; /* "NAME_OR_PATH[:SCALE]", n_loras of them */
     int n_loras;
     bool manual, json, help, all;

@@ -95,11 +95,6 @@ static bool show_preview(void *ctx, const struct image *small, struct error *err
 static bool compute(struct run *run, struct error *err)
 {
     const struct generator_view v = generator_view(run->generator);
-    const struct gen_request *r = &v.sized->request;
-    const struct gen_steps steps = gen_request_steps(r);
-    const int all = steps.all - steps.skipped;
-    const int before = gen_request_refiner_step(r, steps.all) - steps.skipped;
-    const int base = !v.sized->plan.phase[PLAN_REFINE].used ? all : before > 0 ? before : 0;
     const struct generator_watch watch = {.ctx = run,
                                           .progress = report,
                                           .wish = wish,
@@ -107,8 +102,10 @@ static bool compute(struct run *run, struct error *err)
                                           .preview_due = is_preview_due,
                                           .preview = show_preview};
 
-    run->preview.steps = all;
-    cli_progress_init(&run->progress, run->to, base, all - base);
+    const struct gen_steps steps = gen_request_steps(&v.sized->request);
+
+    run->preview.steps = steps.all - steps.skipped;
+    cli_progress_init(&run->progress, run->to, &v.sized->plan, &v.sized->request);
     bool ok = generator_run(run->generator, &watch, &run->result, err);
     cli_progress_end(&run->progress);
     return ok;
@@ -147,7 +144,9 @@ static void tell_end(struct run *run)
     fprintf(run->to, " %s %.3f, all %.3f (%.3f a step)\n", gen_plan_phase_name(PLAN_IMAGE_ENCODE),
             result->save_seconds, result->total_seconds + result->save_seconds,
             result->steps > 0
-                ? (result->seconds[PLAN_DENOISE] + result->seconds[PLAN_REFINE]) / result->steps
+                ? (result->seconds[PLAN_DENOISE] + result->seconds[PLAN_HIRES_DENOISE] +
+                   result->seconds[PLAN_REFINE]) /
+                      result->steps
                 : 0);
     tell_memory(run);
     tell_notes(run);
@@ -164,11 +163,14 @@ static bool prepare(struct run *run, struct error *err)
                                               .origins = &o->origins,
                                               .version = cli_help_version(),
                                               .allow_paths = true};
-    const struct generator_task task = {
-        .job = &run->request.job, .input = o->image, .path = path_of, .path_ctx = run};
+    const struct generator_task task = {.job = &run->request.job,
+                                        .input = o->image,
+                                        .mask = o->mask,
+                                        .path = path_of,
+                                        .path_ctx = run};
     char first[CLI_OUTPUT_PATH_BYTES];
 
-    return cli_output_init(&run->output, o->output, (int)o->batch_size, err) &&
+    return cli_output_init(&run->output, o->output, (int)(o->batch_size * o->n_iter), err) &&
            cli_output_path(first, &run->output, 0, err) &&
            cli_preview_init(&run->preview, o, first, err) &&
            cli_request_make(&run->request, o, err) &&

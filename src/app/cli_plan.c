@@ -141,7 +141,8 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
                                            .allow_paths = true,
                                            .job = &run.request.job,
                                            .input_width = run.input_width,
-                                           .input_height = run.input_height};
+                                           .input_height = run.input_height,
+                                           .has_mask = o->mask != NULL};
     if (!generator_plan_make(&run.plan, &ask, err))
         return false;
     bool ok = true;

@@ -8,11 +8,12 @@ enum { BAR_CELLS = 24 };
 
 static const double bar_seconds = 0.1, line_seconds = 1.0;
 
-void cli_progress_init(struct cli_progress *p, FILE *to, int steps, int refiner_steps)
+void cli_progress_init(struct cli_progress *p, FILE *to, const struct gen_plan *plan,
+                       const struct gen_request *r)
 {
-    *p = (struct cli_progress){.to = to,
-                               .terminal = isatty(fileno(to)) == 1,
-                               .steps = {[PLAN_DENOISE] = steps, [PLAN_REFINE] = refiner_steps}};
+    *p = (struct cli_progress){.to = to, .terminal = isatty(fileno(to)) == 1};
+    for (int i = 0; i < PLAN_PHASES; i++)
+        p->steps[i] = gen_plan_steps(plan, r, (enum plan_phase)i);
 }
 
 static void write_eta(char *out, size_t room, double seconds)

@@ -18,8 +18,9 @@ struct cli_progress {
     int shown_step;
 };
 
-/* How many steps the run will make, and the refiner after it. */
-void cli_progress_init(struct cli_progress *p, FILE *to, int steps, int refiner_steps);
+/* For a run of this plan. */
+void cli_progress_init(struct cli_progress *p, FILE *to, const struct gen_plan *plan,
+                       const struct gen_request *r);
 
 /* struct watch's progress; ctx is the struct cli_progress. */
 void cli_progress_report(void *ctx, enum plan_phase phase, double done, double total);

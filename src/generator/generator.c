@@ -151,6 +151,8 @@ static bool ask(struct generator *g, struct error *err)
             return false;
         about.upscaler_path = n->upscaler_path;
     }
+    if (!pipeline_set_upscaler(g->loaded.pipeline, about.upscaler_path, err))
+        return false;
     n->policy = plan_policy_of(s);
     n->size_policy =
         j->size_policy < 0 ? n->policy.size_policy : (enum memory_size_policy)j->size_policy;
@@ -181,7 +183,8 @@ static bool fit_input(struct generator *g, struct error *err)
     const struct gen_request *r = &n->sized.request;
     struct image fitted;
 
-    if (r->mode != GEN_IMG2IMG || (n->input.width == r->width && n->input.height == r->height))
+    if (r->mode != GEN_IMG2IMG || r->input.width > 0 ||
+        (n->input.width == r->width && n->input.height == r->height))
         return true;
     if (!resize_mode_image(&fitted, &n->input, r->width, r->height, r->resize_mode, err))
         return false;
@@ -206,7 +209,7 @@ static bool plan(struct generator *g, struct error *err)
 
     if (!generator_memory_plan(&n->sized, &ask, err))
         return false;
-    if (n->asked.mode == GEN_IMG2IMG &&
+    if (n->asked.mode == GEN_IMG2IMG && n->asked.input.width == 0 &&
         (t->used.width != n->input.width || t->used.height != n->input.height)) {
         struct gen_request used = n->sized.request;
         if (!fit_input(g, err))

@@ -4,6 +4,7 @@
 #include "model/lora_set.h"
 #include "model/model_native.h"
 #include "model/model_vae_find.h"
+#include "model/upscaler_file.h"
 #include "text/tokenizer.h"
 
 #include <dirent.h>
@@ -239,6 +240,25 @@ bool generator_model_is_lora_path(const char *word, const char *loras_dir)
     if (strchr(word, '/'))
         return true;
     return !(lora_set_path(path, loras_dir, word, &ignored) && exists(path)) && exists(word);
+}
+
+bool generator_model_find_upscaler(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
+                                   const char *upscalers_dir, bool allow_paths, struct error *err)
+{
+    struct stat st;
+
+    _Static_assert((int)GENERATOR_MODEL_PATH_BYTES >= (int)UPSCALER_FILE_PATH_BYTES,
+                   "room for a path");
+    if (allow_paths && strchr(name, '/')) {
+        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
+        return true;
+    }
+    if (upscaler_file_path(out, upscalers_dir, name, err))
+        return true;
+    if (!allow_paths || stat(name, &st) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
+    return true;
 }
 
 int generator_model_native_side(const struct model_info *info)

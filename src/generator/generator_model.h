@@ -44,6 +44,12 @@ bool generator_model_find_vae(char out[GENERATOR_MODEL_PATH_BYTES], const char *
  */
 bool generator_model_is_lora_path(const char *word, const char *loras_dir);
 
+/* The file of an upscaler's name in upscalers_dir.  With allow_paths, what holds a slash is a path,
+ * and a file of this folder is taken where there is no such name. */
+bool generator_model_find_upscaler(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
+                                   const char *upscalers_dir, bool allow_paths,
+                                   struct error *err) MUST_CHECK;
+
 /* Width and height the model was trained at, pixels. */
 int generator_model_native_side(const struct model_info *info);
 

@@ -152,23 +152,11 @@ void generator_open_loras(struct generator *g, const struct gen_job *j)
     pipeline_loras_write(n->loras, sizeof n->loras, pipeline_models(g->loaded.pipeline).loras);
 }
 
-/* The file of an upscaler's name: what holds a slash is a path, another word a name in
- * upscalers_dir, and a file of this folder only where there is no such name. */
 bool generator_open_upscaler(struct generator *g, char out[GENERATOR_PATH_BYTES], const char *name,
                              struct error *err)
 {
-    struct stat st;
-
-    _Static_assert((int)GENERATOR_PATH_BYTES >= (int)UPSCALER_FILE_PATH_BYTES, "room for a path");
-    if (g->options.allow_paths && strchr(name, '/')) {
-        snprintf(out, GENERATOR_PATH_BYTES, "%s", name);
-        return true;
-    }
-    if (upscaler_file_path(out, g->options.settings->upscalers_dir, name, err))
-        return true;
-    if (g->options.allow_paths && stat(name, &st) == 0 && S_ISREG(st.st_mode)) {
-        snprintf(out, GENERATOR_PATH_BYTES, "%s", name);
-        return true;
-    }
-    return error_prefix(err, "%s", generator_field_name(g, GENERATOR_UPSCALER));
+    _Static_assert((int)GENERATOR_PATH_BYTES >= (int)GENERATOR_MODEL_PATH_BYTES, "room for a path");
+    return generator_model_find_upscaler(out, name, g->options.settings->upscalers_dir,
+                                         g->options.allow_paths, err) ||
+           error_prefix(err, "%s", generator_field_name(g, GENERATOR_UPSCALER));
 }

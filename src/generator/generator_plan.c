@@ -99,6 +99,19 @@ static void open_loras(struct generator_plan *p, const struct generator_plan_ask
         pipeline_loras_open(&p->refiner_loras, &p->asked, dir, model_view(p->refiner));
 }
 
+static bool open_upscaler(struct generator_plan *p, const struct generator_plan_ask *ask,
+                          struct error *err)
+{
+    const char *name = ask->job->hires.upscaler;
+
+    if (!ask->job->hires.enabled || builtin_upscaler_find(name))
+        return true;
+    return (generator_model_find_upscaler(p->upscaler_path, name, ask->settings->upscalers_dir,
+                                          ask->allow_paths, err) &&
+            upscaler_file_open(&p->upscaler, p->upscaler_path, err)) ||
+           error_prefix(err, "%s", word(ask, "--hires-upscaler", "hires.upscaler"));
+}
+
 static bool make_request(struct generator_plan *p, const struct generator_plan_ask *ask,
                          struct error *err)
 {
@@ -107,7 +120,9 @@ static bool make_request(struct generator_plan *p, const struct generator_plan_a
                                                   .info = model_view(p->model),
                                                   .input_width = ask->input_width,
                                                   .input_height = ask->input_height,
-                                                  .has_mask = ask->has_mask};
+                                                  .has_mask = ask->has_mask,
+                                                  .upscaler_path =
+                                                      p->upscaler ? p->upscaler_path : NULL};
 
     return generator_request_make(&p->asked, ask->job, &about, err);
 }
@@ -122,7 +137,8 @@ static bool make_plan(struct generator_plan *p, const struct generator_plan_ask 
                                 .models = {.base = p->model,
                                            .refiner = p->refiner,
                                            .loras = &p->loras,
-                                           .refiner_loras = &p->refiner_loras},
+                                           .refiner_loras = &p->refiner_loras,
+                                           .upscaler = p->upscaler},
                                 .backend = p->backend,
                                 .base_bytes = (size_t)a->base_bytes};
     const struct gen_limits limits = generator_request_limits(a->settings);
@@ -148,7 +164,7 @@ bool generator_plan_make(struct generator_plan *out, const struct generator_plan
                                                : (enum memory_size_policy)ask->job->size_policy;
     bool ok = generator_memory_machine(&p->machine, s, false, err) && open_models(p, ask, err) &&
               cpu_backend_open(&p->backend, (int)s->threads, s->isa, err) &&
-              make_request(p, ask, err);
+              open_upscaler(p, ask, err) && make_request(p, ask, err);
     if (ok) {
         open_loras(p, ask);
         ok = read_prompts(p, ask, err) && make_plan(p, ask, err);
@@ -163,6 +179,7 @@ void generator_plan_clear(struct generator_plan *p)
     plan_size_clear(&p->sized);
     lora_set_clear(&p->loras);
     lora_set_clear(&p->refiner_loras);
+    upscaler_file_close(p->upscaler);
     if (p->backend)
         p->backend->fn->close(p->backend);
     model_close(p->refiner);

@@ -23,6 +23,8 @@ struct generator_plan {
     struct backend *backend;       /* owned */
     struct gen_request asked;
     struct lora_set loras, refiner_loras;
+    struct upscaler_file *upscaler; /* owned; of the second pass; NULL: none */
+    char upscaler_path[GENERATOR_MODEL_PATH_BYTES];
     struct memory_policy policy;
     enum memory_size_policy size_policy;
     struct machine machine;

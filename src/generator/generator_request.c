@@ -141,7 +141,13 @@ bool generator_request_make(struct gen_request *out, const struct gen_job *j,
     r.refiner_switch_at = j->refiner_switch_at;
     r.img2img_rule = (enum gen_img2img_rule)j->img2img_rule;
     r.resize_mode = (enum resize_mode)j->resize_mode;
+    /* Of these the pipeline takes the picture as the file has it; others are brought to the planned
+     * size at once, so that a large one does not stay in memory. */
     r.input.has_mask = a->has_mask;
+    if (r.mode == GEN_IMG2IMG && (a->has_mask || r.resize_mode == RESIZE_MODE_LATENT)) {
+        r.input.width = a->input_width;
+        r.input.height = a->input_height;
+    }
     r.inpaint = inpaint_of(&j->mask);
     r.hires = hires_of(j, a->upscaler_path);
     *out = r;

@@ -271,7 +271,7 @@ static void warn_of_request(struct gen_warnings *w, const struct gen_request *r)
     if (r->hires.enabled && !gen_request_has_hires(r))
         gen_warnings_add(w, "there is no second pass: %s",
                          r->input.has_mask ? "a mask and hires do not go together"
-                                           : "it would enlarge nothing");
+                                           : "the size leaves nothing to enlarge");
     if (gen_request_hires_has_prompts(r) && r->hires.prompt &&
         r->prompt_syntax == GEN_SYNTAX_WEBUI && strstr(r->hires.prompt, "<lora:"))
         gen_warnings_add(w, "LoRAs are those of the first prompt; <lora:...> in the second pass's "

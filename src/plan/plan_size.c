@@ -39,17 +39,51 @@ struct plan_bounds plan_size_bounds(const struct plan_size_ask *ask)
     return b;
 }
 
+static struct memory_size result_size(const struct gen_request *r)
+{
+    struct memory_size s;
+    gen_request_hires_size(r, &s.width, &s.height);
+    return s;
+}
+
+static int64_t pixels(struct memory_size s)
+{
+    return (int64_t)s.width * s.height;
+}
+
+/* The request for pictures of this size.  A second pass gives way first: it enlarges to less, and
+ * is gone where the size leaves nothing to enlarge. */
+static struct gen_request of_size(const struct plan_size_ask *ask, struct memory_size size)
+{
+    struct gen_request r = *ask->request;
+    const struct memory_size first = {r.width, r.height}, asked = result_size(&r);
+
+    if (size.width == asked.width && size.height == asked.height)
+        return r;
+    if (gen_request_has_hires(&r) && pixels(size) > pixels(first)) {
+        r.hires.width = size.width;
+        r.hires.height = size.height;
+        return r;
+    }
+    if (gen_request_has_hires(&r)) {
+        r.hires.scale = 1;
+        r.hires.width = r.hires.height = 0;
+        size = memory_fit_size(first, size);
+    }
+    r.width = size.width;
+    r.height = size.height;
+    return r;
+}
+
 /* A plan for one size.  *fits false: nothing fits, and *least_bytes is what the leanest way needs.
  */
 static bool try_size(struct gen_plan *out, bool *fits, const struct plan_size_ask *ask,
                      const struct plan_bounds *bounds, struct memory_size size, size_t *least_bytes,
                      struct error *err)
 {
-    struct gen_request r = *ask->request;
+    const struct gen_request r = of_size(ask, size);
     struct error why = {0};
 
-    r.width = size.width;
-    r.height = size.height;
     *fits = gen_plan_make(out, &r, &ask->models, ask->backend, bounds, least_bytes, &why);
     if (*fits || why.code == ERROR_LIMIT)
         return true;
@@ -111,7 +145,8 @@ bool plan_size_largest(struct memory_size *out, const struct plan_size_ask *ask,
                        struct memory_size max, struct error *err)
 {
     const struct plan_bounds bounds = plan_size_bounds(ask);
-    double w = ask->request->width, h = ask->request->height;
+    const struct memory_size asked = result_size(ask->request);
+    double w = asked.width, h = asked.height;
     double scale = fmin(max.width / w, max.height / h);
     struct memory_size most = {(int)(w * scale + 1e-6) / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE,
                                (int)(h * scale + 1e-6) / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE};
@@ -232,8 +267,8 @@ static void take_levers(struct memory_choice *c, const struct gen_plan *plan)
 
 static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct error *err)
 {
-    const struct memory_size asked = {ask->request->width, ask->request->height};
-    struct plan_size p = {.bounds = plan_size_bounds(ask), .request = *ask->request};
+    const struct memory_size asked = result_size(ask->request);
+    struct plan_size p = {.bounds = plan_size_bounds(ask)};
     bool fits = false;
 
     p.transcript =
@@ -252,9 +287,8 @@ static bool make(struct plan_size *out, const struct plan_size_ask *ask, struct 
     }
     if (!fits)
         return refuse(ask, &p.bounds, size, err);
-    p.transcript.used = size;
-    p.request.width = size.width;
-    p.request.height = size.height;
+    p.request = of_size(ask, size);
+    p.transcript.used = result_size(&p.request);
     take_levers(&p.transcript.choice, &p.plan);
     *out = p;
     return true;

@@ -14,7 +14,8 @@ struct plan_size_ask {
     const struct memory_policy *policy;
     const enum memory_size_policy *size_policy; /* the request's own; NULL: the policy's */
     const struct machine *machine;
-    const struct gen_request *request; /* of the size that is asked for */
+    /* Of the size that is asked for: that of a second pass, where there is one. */
+    const struct gen_request *request;
     struct plan_models models;
     struct backend *backend;
     size_t base_bytes;   /* resident memory of the process before the run */
@@ -32,7 +33,10 @@ struct plan_size {
  * can spare beside its reserve; a budget is the most that the process may hold in all. */
 struct plan_bounds plan_size_bounds(const struct plan_size_ask *ask);
 
-/* On true the caller owns *out and ends it with plan_size_clear.  ERROR_LIMIT where nothing fits:
+/* Where a second pass has to be smaller it enlarges to less, its size in request.hires.width and
+ * height; where nothing is left to enlarge there is none (gen_request_has_hires).
+ *
+ * On true the caller owns *out and ends it with plan_size_clear.  ERROR_LIMIT where nothing fits:
  * bytes needed, bytes there are, the largest size that would fit and settings that would help. */
 bool plan_size_make(struct plan_size *out, const struct plan_size_ask *ask,
                     struct error *err) MUST_CHECK;
