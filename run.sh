@@ -11,7 +11,7 @@ build=$here/build/release
 log=$build/build.log
 mkdir -p "$build"
 if ! { cmake -S "$here" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo &&
-       cmake --build "$build" --target diffusionapi; } >"$log" 2>&1; then
+       cmake --build "$build" --target diffusionapi diffusionapi-client; } >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "run.sh: the build failed; all of its output is in $log" >&2
     exit 1

@@ -7,7 +7,7 @@
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
 pc:jansson:libjansson-dev pc:libpng:libpng-dev pc:libjpeg:libjpeg-dev pc:libutf8proc:libutf8proc-dev
 pc:zlib:zlib1g-dev pc:libwebp:libwebp-dev pc:libavif:libavif-dev h:gif_lib.h:libgif-dev
-pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev
+pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev pc:libcurl:libcurl4-openssl-dev
 pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu

@@ -19,6 +19,8 @@ const struct cli_command cli_flags_commands[] = {
     {"lora-check", CLI_LORA_CHECK, NULL, false, "tells which LoRAs fit a model, and why not"},
     {"upscale", CLI_UPSCALE, NULL, false, "enlarges a picture with a network or a filter"},
     {"serve", CLI_SERVE, NULL, false, "answers requests over HTTP, until it is stopped"},
+    {"client", CLI_CLIENT, NULL, false,
+     "has a running server make a picture, shows how it gets on, and saves it"},
     {"settings", CLI_SETTINGS, NULL, false, "lists the settings in effect and their origin"},
     {"samplers", CLI_SAMPLERS, NULL, false, "lists samplers and schedulers"},
     {"version", CLI_VERSION, NULL, false, "prints the version"},
@@ -30,41 +32,42 @@ const struct cli_command cli_flags_commands[] = {
 #define ANY 0, 0
 
 const struct cli_flag cli_flags_rows[] = {
-    {"prompt", CLI_TEXT, CLI_ASK, AT(prompt), ANY, "TEXT", "what to draw"},
-    {"negative-prompt", CLI_TEXT, CLI_ASK, AT(negative_prompt), ANY, "TEXT",
+    {"prompt", CLI_TEXT, CLI_REQUEST, AT(prompt), ANY, "TEXT", "what to draw"},
+    {"negative-prompt", CLI_TEXT, CLI_REQUEST, AT(negative_prompt), ANY, "TEXT",
      "what to stay away from"},
     {"upscaler", CLI_TEXT, CLI_UPSCALE, AT(upscaler), ANY, "NAME",
      "a path, a name in upscalers_dir, or one of Lanczos, Nearest, None, ... (Lanczos)"},
     {"scale", CLI_NUMBER, CLI_UPSCALE, AT(scale), 0.25, 16, "X",
      "sides of the result over the picture's (a network's own; 2 for a filter)"},
     {"image", CLI_TEXT, CLI_UPSCALE, AT(image), ANY, "FILE", "the picture to enlarge"},
-    {"image", CLI_TEXT, CLI_IMG2IMG | CLI_PLAN, AT(image), ANY, "FILE",
+    {"image", CLI_TEXT, CLI_IMG2IMG | CLI_PLAN | CLI_CLIENT, AT(image), ANY, "FILE",
      "the picture to start from; for plan also its size, as 640x480"},
-    {"denoising-strength", CLI_NUMBER, CLI_IMG2IMG | CLI_PLAN, AT(denoising_strength), 0, 1, "X",
-     "0 keeps the picture, 1 forgets it (0.75)"},
-    {"width", CLI_INT, CLI_ASK, AT(width), 64, 16384, "PX",
+    {"denoising-strength", CLI_NUMBER, CLI_IMG2IMG | CLI_PLAN | CLI_CLIENT, AT(denoising_strength),
+     0, 1, "X", "0 keeps the picture, 1 forgets it (0.75)"},
+    {"width", CLI_INT, CLI_REQUEST, AT(width), 64, 16384, "PX",
      "a multiple of 8 (the model's own size; img2img: the picture's)"},
-    {"height", CLI_INT, CLI_ASK, AT(height), 64, 16384, "PX", "likewise"},
-    {"steps", CLI_INT, CLI_ASK, AT(steps), 1, 1000, "N", "sampler steps (20)"},
-    {"cfg-scale", CLI_NUMBER, CLI_ASK, AT(cfg_scale), 0, 100, "X",
+    {"height", CLI_INT, CLI_REQUEST, AT(height), 64, 16384, "PX", "likewise"},
+    {"steps", CLI_INT, CLI_REQUEST, AT(steps), 1, 1000, "N", "sampler steps (20)"},
+    {"cfg-scale", CLI_NUMBER, CLI_REQUEST, AT(cfg_scale), 0, 100, "X",
      "guidance; 1 turns it off and halves the work (7; demo model 5)"},
-    {"sampler", CLI_SAMPLER, CLI_ASK, AT(sampler), ANY, "NAME",
+    {"sampler", CLI_SAMPLER, CLI_REQUEST, AT(sampler), ANY, "NAME",
      "see `samplers`; a scheduler's name may follow (Euler a)"},
-    {"scheduler", CLI_SCHEDULER, CLI_ASK, AT(scheduler), ANY, "NAME", "see `samplers` (Automatic)"},
-    {"seed", CLI_INT, CLI_ASK, AT(seed), -1, 4294967295.0, "N",
+    {"scheduler", CLI_SCHEDULER, CLI_REQUEST, AT(scheduler), ANY, "NAME",
+     "see `samplers` (Automatic)"},
+    {"seed", CLI_INT, CLI_REQUEST, AT(seed), -1, 4294967295.0, "N",
      "start of the random numbers; -1: any (1)"},
-    {"rng", CLI_RNG, CLI_ASK, AT(rng), ANY, "NAME",
+    {"rng", CLI_RNG, CLI_REQUEST, AT(rng), ANY, "NAME",
      "cpu or philox: torch's generator on a CPU or a GPU (cpu)"},
-    {"clip-skip", CLI_INT, CLI_ASK, AT(clip_skip), 1, 12, "N",
+    {"clip-skip", CLI_INT, CLI_REQUEST, AT(clip_skip), 1, 12, "N",
      "text encoder's layer to use, counted from the end (1)"},
-    {"lora", CLI_LORA, CLI_ASK, 0, ANY, "NAME[:SCALE]",
+    {"lora", CLI_LORA, CLI_REQUEST, 0, ANY, "NAME[:SCALE]",
      "LoRA: a path or a name in loras_dir, and its strength (1); may be repeated"},
     {"lora", CLI_LORA, CLI_LORA_CHECK, 0, ANY, "PATH",
      "a file, a folder, or a name in loras_dir; may be repeated"},
     {"all", CLI_SWITCH, CLI_LORA_CHECK, AT(all), ANY, NULL, "all LoRAs of loras_dir"},
-    {"refiner", CLI_TEXT, CLI_ASK, AT(refiner), ANY, "MODEL",
+    {"refiner", CLI_TEXT, CLI_REQUEST, AT(refiner), ANY, "MODEL",
      "SDXL's refiner, which draws the last steps; a path or a name like --model (none)"},
-    {"refiner-switch-at", CLI_NUMBER, CLI_ASK, AT(refiner_switch_at), 0, 1, "X",
+    {"refiner-switch-at", CLI_NUMBER, CLI_REQUEST, AT(refiner_switch_at), 0, 1, "X",
      "part of the steps before the refiner's (0.8)"},
     {"hires", CLI_SWITCH, CLI_ASK, AT(hires), ANY, NULL,
      "a second, larger pass over the picture (see --hires-scale)"},
@@ -124,9 +127,9 @@ const struct cli_flag cli_flags_rows[] = {
     {"seed-resize-height", CLI_INT, CLI_ASK, AT(seed_resize_height), 64, 16384, "PX", "likewise"},
     {"n-iter", CLI_INT, CLI_ASK, AT(n_iter), 1, 64, "N",
      "so many batches one after the other, with rising seeds (1)"},
-    {"batch-size", CLI_INT, CLI_ASK, AT(batch_size), 1, 64, "N",
+    {"batch-size", CLI_INT, CLI_REQUEST, AT(batch_size), 1, 64, "N",
      "pictures at once; each has the seed after the last one's (1)"},
-    {"output", CLI_TEXT, CLI_ASK | CLI_UPSCALE, AT(output), ANY, "FILE",
+    {"output", CLI_TEXT, CLI_REQUEST | CLI_UPSCALE, AT(output), ANY, "FILE",
      "PNG or JPEG by its ending (picture-N.png, N not in use)"},
     {"preview-every", CLI_INT, CLI_GENERATE, AT(preview_every), 1, 1000, "N",
      "a small picture of the state every N steps, beside the output (FILE-preview-STEP.png)"},
@@ -135,6 +138,15 @@ const struct cli_flag cli_flags_rows[] = {
     {"tokenizer", CLI_SETTING, CLI_ASK, 0, ANY, "tokenizer_dir", "another name of --tokenizer-dir"},
     {"config", CLI_TEXT, CLI_SERVE | CLI_SETTINGS, AT(config), ANY, "FILE",
      "JSON file with settings by their keys"},
+    {"server", CLI_TEXT, CLI_CLIENT, AT(server), ANY, "URL",
+     "address of the server (http://127.0.0.1:PORT, port as --port says)"},
+    {"no-wait", CLI_SWITCH, CLI_CLIENT, AT(no_wait), ANY, NULL,
+     "prints the job's id and leaves it to the server"},
+    {"job", CLI_TEXT, CLI_CLIENT, AT(job), ANY, "ID",
+     "follows a job that is there already, and saves its pictures"},
+    {"cancel", CLI_TEXT, CLI_CLIENT, AT(cancel), ANY, "ID",
+     "cancels a job, or removes an ended one"},
+    {"list", CLI_SWITCH, CLI_CLIENT, AT(list), ANY, NULL, "lists the server's jobs"},
     {"manual", CLI_SWITCH, CLI_SETTINGS, AT(manual), ANY, NULL, "prints docs/settings.md"},
     {"json", CLI_SWITCH, CLI_PLAN, AT(json), ANY, NULL, "prints the plan as JSON"},
     {"help", CLI_SWITCH, ~0u, AT(help), ANY, NULL, "explains the command"},
@@ -158,7 +170,7 @@ static void add_to_list(char *list, size_t room, const char *before, const char 
 
 bool cli_flags_unknown_command(struct error *err, const char *name)
 {
-    char list[200] = "";
+    char list[400] = "";
     for (const struct cli_command *c = cli_flags_commands; c->name; c++)
         add_to_list(list, sizeof list, "", c->name);
     return error_set(err, ERROR_INVALID, "there is no command '%.60s'; there are %s", name, list);
@@ -175,17 +187,14 @@ void cli_flags_setting_name(char *out, size_t room, const struct settings_row *r
 static bool unknown_flag(const struct cli_command *command, const char *name, size_t len,
                          struct error *err)
 {
-    char list[1900] = "";
+    char list[1000] = "";
     for (const struct cli_flag *f = cli_flags_rows; f->name; f++)
         if (f->commands & command->bit)
             add_to_list(list, sizeof list, "--", f->name);
-    for (size_t i = 0; i < settings_row_count; i++) {
-        char key[64];
-        cli_flags_setting_name(key, sizeof key, &settings_rows[i]);
-        add_to_list(list, sizeof list, "--", key);
-    }
-    return error_set(err, ERROR_INVALID, "%s has no flag --%.*s; it has %s", command->name,
-                     (int)(len < 24 ? len : 24), name, list);
+    return error_set(err, ERROR_INVALID,
+                     "%s has no flag --%.*s; it has %s, and those of the settings "
+                     "(`diffusionapi settings` lists them)",
+                     command->name, (int)(len < 24 ? len : 24), name, list[0] ? list : "none");
 }
 
 static const struct cli_flag *find_flag(const struct cli_command *command, const char *name,

@@ -25,6 +25,8 @@ enum cli_command_bit {
     CLI_SERVE = 2048,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
+    CLI_CLIENT = 1 << 20,
+    CLI_REQUEST = CLI_ASK | CLI_CLIENT, /* and what a server is asked for */
 };
 
 struct cli_command {
@@ -81,6 +83,9 @@ struct cli_options {
     int64_t n_iter;
     const char *loras[CLI_MAX_LORAS]; /* "NAME_OR_PATH[:SCALE]", n_loras of them */
     int n_loras;
+    const char *server;       /* client: NULL when not given, like the next two */
+    const char *job, *cancel; /* ids of jobs */
+    bool list, no_wait;
     bool manual, json, help, all;
 };
 

@@ -80,9 +80,7 @@ static void every_unknown_flag_lists_all_that_there_are(void)
         CHECK(err.code == ERROR_INVALID);
         for (const struct cli_flag *f = cli_flags_rows; f->name; f++)
             CHECK(!(f->commands & c->bit) || strstr(err.text, f->name));
-        char last[64];
-        cli_flags_setting_name(last, sizeof last, &settings_rows[settings_row_count - 1]);
-        CHECK(strstr(err.text, last)); /* the list was not cut */
+        CHECK(strstr(err.text, "`diffusionapi settings`")); /* the list was not cut */
     }
 }
 

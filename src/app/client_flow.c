@@ -119,8 +119,7 @@ static bool save_one(struct client *c, const char *id, const char *path, int i, 
 
     snprintf(from, sizeof from, "/images/%s/%d", id, i);
     buf_init(&bytes, CLIENT_REPLY_MAX_BYTES);
-    bool ok =
-        client_fetch(c, &bytes, from, err) && fs_write(path, bytes.bytes, bytes.len, err);
+    bool ok = client_fetch(c, &bytes, from, err) && fs_write(path, bytes.bytes, bytes.len, err);
     buf_clear(&bytes);
     if (ok)
         fprintf(to, "picture: %s\n", path);

@@ -61,8 +61,8 @@ static bool add_lora(json_t *list, const char *text, struct error *err)
     }
     if (len == 0 || len >= NAME_BYTES)
         return error_set(err, ERROR_INVALID, "--lora is NAME or NAME:SCALE, not '%.80s'", text);
-    return json_array_append_new(list, json_pack("{s:s%, s:f}", "name", text, len, "scale",
-                                                 scale)) == 0 ||
+    return json_array_append_new(
+               list, json_pack("{s:s%, s:f}", "name", text, len, "scale", scale)) == 0 ||
            error_set(err, ERROR_INVALID, "--lora: the name is not UTF-8");
 }
 
@@ -98,7 +98,8 @@ static bool set_file_type(json_t *body, const struct cli_options *o, struct erro
 
 static bool set_fields(json_t *body, const struct cli_options *o)
 {
-    const char *scheduler = o->scheduler ? o->scheduler->name : schedule_rows[o->sampler_suffix].name;
+    const char *scheduler =
+        o->scheduler ? o->scheduler->name : schedule_rows[o->sampler_suffix].name;
 
     return set_text(body, "prompt", o->prompt) &&
            set_text(body, "negative_prompt", o->negative_prompt) &&

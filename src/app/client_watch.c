@@ -72,8 +72,8 @@ static void take_end(struct client_watch_end *out, const json_t *status)
     if (json_is_integer(n) && json_integer_value(n) >= 0 && json_integer_value(n) <= 1024)
         out->n_pictures = (int)json_integer_value(n);
     snprintf(out->file_type, sizeof out->file_type, "%s", text_of(status, "file_type"));
-    if (!out->file_type[0] || strspn(out->file_type, "abcdefghijklmnopqrstuvwxyz") !=
-                                  strlen(out->file_type))
+    if (!out->file_type[0] ||
+        strspn(out->file_type, "abcdefghijklmnopqrstuvwxyz") != strlen(out->file_type))
         snprintf(out->file_type, sizeof out->file_type, "png");
 }
 
@@ -82,9 +82,8 @@ static void tell_warnings(const json_t *status, FILE *to)
     size_t i;
     json_t *warning;
 
-    json_array_foreach(json_object_get(status, "warnings"), i, warning)
-        if (json_is_string(warning))
-            fprintf(to, "warning: %s\n", json_string_value(warning));
+    json_array_foreach(json_object_get(status, "warnings"), i, warning) if (json_is_string(warning))
+        fprintf(to, "warning: %s\n", json_string_value(warning));
 }
 
 /* *over: the job has ended well. */

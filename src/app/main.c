@@ -1,6 +1,7 @@
 /* The program diffusionapi: reads the command line and turns errors into one sentence and a status.
  */
 #include "app/cli_check_memory.h"
+#include "app/cli_client.h"
 #include "app/cli_flags.h"
 #include "app/cli_generate.h"
 #include "app/cli_help.h"
@@ -8,6 +9,7 @@
 #include "app/cli_interrupt.h"
 #include "app/cli_lora_check.h"
 #include "app/cli_plan.h"
+#include "app/cli_status.h"
 #include "app/cli_upscale.h"
 #include "app/serve.h"
 #include "config/env_file.h"
@@ -30,7 +32,7 @@ static bool run_help(const struct cli_options *o, struct error *err)
     return true;
 }
 
-static bool run_command(const struct cli_options *o, struct error *err)
+static bool run_command(const struct cli_options *o, char **argv, struct error *err)
 {
     if (o->help) {
         cli_help_print(stdout, o->command);
@@ -54,6 +56,8 @@ static bool run_command(const struct cli_options *o, struct error *err)
         return cli_upscale_run(o, stderr, err);
     case CLI_SERVE:
         return serve_run(o, stdout, err);
+    case CLI_CLIENT:
+        return cli_client_exec(argv, err);
     case CLI_SETTINGS:
         cli_help_print_settings(stdout, o);
         return true;
@@ -68,23 +72,6 @@ static bool run_command(const struct cli_options *o, struct error *err)
     }
 }
 
-static int exit_status(enum error_code code)
-{
-    switch (code) {
-    case ERROR_NONE:
-        return 0;
-    case ERROR_INVALID:
-    case ERROR_NOT_FOUND:
-    case ERROR_CORRUPT:
-    case ERROR_LIMIT:
-        return 2;
-    case ERROR_CANCELLED:
-        return 130; /* what a shell says of a program ended by SIGINT */
-    default:
-        return 1;
-    }
-}
-
 int main(int argc, char **argv)
 {
     struct cli_options options;
@@ -94,14 +81,8 @@ int main(int argc, char **argv)
     bool is_server = argc > 1 && strcmp(argv[1], "serve") == 0;
     bool ok = (!is_server || env_file_apply(".env", &err)) &&
               cli_flags_parse(&options, argc, argv, from_environment, &err) &&
-              run_command(&options, &err);
+              run_command(&options, argv, &err);
     if (ok && (fflush(stdout) != 0 || ferror(stdout)))
         ok = error_set(&err, ERROR_IO, "cannot write to standard output");
-    if (ok)
-        return 0;
-    for (char *c = err.text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' '; /* one line, whatever was quoted */
-    fprintf(stderr, "diffusionapi: %s\n", err.text);
-    return exit_status(err.code);
+    return ok ? 0 : cli_status_report(&err);
 }

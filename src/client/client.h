@@ -1,7 +1,8 @@
 /* Talks HTTP with a running server: JSON both ways, and files.
  *
  * Knows the native API's way of telling errors and nothing of what the documents mean.  Redirects
- * are not followed and nothing but http and https is spoken.  One thread uses a client at a time. */
+ * are not followed and nothing but http and https is spoken.  One thread uses a client at a time.
+ */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
