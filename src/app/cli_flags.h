@@ -23,10 +23,10 @@ enum cli_command_bit {
     CLI_LORA_CHECK = 512,
     CLI_UPSCALE = 1024,
     CLI_SERVE = 2048,
-    CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
-    CLI_ASK = CLI_GENERATE | CLI_PLAN, /* commands that take a whole request */
     CLI_CLIENT = 1 << 20,
-    CLI_REQUEST = CLI_ASK | CLI_CLIENT, /* and what a server is asked for */
+    CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
+    CLI_ASK = CLI_GENERATE | CLI_PLAN | CLI_CLIENT, /* commands that take a whole request */
+    CLI_EDIT = CLI_IMG2IMG | CLI_PLAN | CLI_CLIENT, /* and may begin with a picture */
 };
 
 struct cli_command {
