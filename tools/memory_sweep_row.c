@@ -121,6 +121,9 @@ void memory_sweep_row_levers(char out[MEMORY_SWEEP_LEVERS_BYTES], const struct p
                  l->vae == PLAN_VAE_EXACT ? l->band_rows
                                           : (l->tile_w > l->tile_h ? l->tile_w : l->tile_h));
         add(out, MEMORY_SWEEP_LEVERS_BYTES, word);
+        snprintf(word, sizeof word, "again-%d", l->vae_again);
+        if (l->vae_again)
+            add(out, MEMORY_SWEEP_LEVERS_BYTES, word);
     }
 }
 

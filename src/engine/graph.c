@@ -374,13 +374,25 @@ static bool set_window(const struct graph *g, struct graph_conv *op, struct grap
     return windows_suffice(g, op);
 }
 
-/* The window whose sums a tensor ends with; NULL when it holds no sums. */
-static const struct graph_tensor *sums_of(const struct graph *g, int tensor)
+/* The rows whose sums a tensor ends with; NULL when it holds no sums. */
+static const struct graph_norm_sums *sums_of(const struct graph *g, int tensor)
 {
     int op = tensor ? g->tensors[tensor].first_op : -1;
     if (op < 0 || op >= g->n_ops || g->ops[op].kind != GRAPH_OP_NORM_SUMS)
         return NULL;
-    return &g->tensors[g->ops[op].u.norm_sums.x];
+    return &g->ops[op].u.norm_sums;
+}
+
+/* True when the rows of s follow those of `above` in the same picture; NULL: when they are first.
+ */
+static bool follows(const struct graph *g, const struct graph_norm_sums *s,
+                    const struct graph_norm_sums *above)
+{
+    if (!above)
+        return s->y == 0;
+    const struct graph_tensor *x = &g->tensors[s->x], *t = &g->tensors[above->x];
+    return above->y + above->rows == s->y && t->full_h == x->full_h && t->shape.n == x->shape.n &&
+           t->shape.c == x->shape.c && t->shape.w == x->shape.w;
 }
 
 int graph_conv(struct graph *g, const struct graph_conv *op)
@@ -428,13 +440,16 @@ int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op)
     if (!names_exist(g, &whole))
         return 0;
 
-    const struct graph_tensor *x = &g->tensors[op->x], *above = sums_of(g, op->before);
-    bool fits = op->before ? above && above->y0 + above->shape.h == x->y0 &&
-                                 above->full_h == x->full_h && above->shape.n == x->shape.n &&
-                                 above->shape.c == x->shape.c && above->shape.w == x->shape.w
-                           : x->y0 == 0;
-    if (!fits) {
-        graph_fail(g, "sums of a window that does not follow the one before");
+    const struct graph_tensor *x = &g->tensors[op->x];
+    const struct graph_norm_sums *above = sums_of(g, op->before);
+    struct graph_norm_sums *s = &whole.u.norm_sums;
+    if (!s->rows && !s->y) {
+        s->y = x->y0;
+        s->rows = x->shape.h;
+    }
+    if (s->rows < 1 || s->y < 0 || s->y > x->full_h - s->rows ||
+        !holds_rows(x, s->y, s->y + s->rows) || (op->before && !above) || !follows(g, s, above)) {
+        graph_fail(g, "sums of rows that do not follow those before");
         return 0;
     }
     return add(g, &whole, (struct graph_shape){x->shape.n, 4 * x->shape.c, 1, 1});
@@ -446,16 +461,17 @@ int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
     if (!names_exist(g, &whole))
         return 0;
 
-    const struct graph_tensor *last = op->sums ? sums_of(g, op->sums) : &g->tensors[op->x];
-    bool ends = last && (op->sums ? last->y0 + last->shape.h == last->full_h : is_whole(g, op->x));
-    int64_t c = !ends ? 0 : op->sums ? last->shape.c : joined_channels(g, op->x, op->x2);
+    const struct graph_norm_sums *last = op->sums ? sums_of(g, op->sums) : NULL;
+    const struct graph_tensor *x = &g->tensors[last ? last->x : op->x];
+    bool ends = op->sums ? last && last->y + last->rows == x->full_h : is_whole(g, op->x);
+    int64_t c = !ends ? 0 : op->sums ? x->shape.c : joined_channels(g, op->x, op->x2);
     if (!c || op->groups < 1 || c % op->groups != 0 || !weight_is(g, op->weight, c, 1, 1) ||
         !weight_is(g, op->bias, c, 1, 1)) {
         graph_fail(g, "group norm '%s' does not fit %lld channels in %d groups",
                    g->weights[op->weight].name, (long long)c, op->groups);
         return 0;
     }
-    return add(g, &whole, (struct graph_shape){last->shape.n, 2 * c, 1, 1});
+    return add(g, &whole, (struct graph_shape){x->shape.n, 2 * c, 1, 1});
 }
 
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op)

@@ -60,7 +60,7 @@ enum graph_op_kind {
     GRAPH_OP_ATTENTION,
     GRAPH_OP_EMBED,     /* token and position embedding */
     GRAPH_OP_ACT,       /* out = act(a + b), b optional */
-    GRAPH_OP_NORM_SUMS, /* sums of each channel of a window, added to those of the windows above */
+    GRAPH_OP_NORM_SUMS, /* sums of each channel of some rows, added to those of the rows above */
     GRAPH_OP_KINDS
 };
 
@@ -111,8 +111,10 @@ struct graph_group_norm {
 };
 
 struct graph_norm_sums {
-    int x;      /* the window directly below those already summed, or the first one */
-    int before; /* the sums so far; 0: x is the first window */
+    int x;           /* a window, or a ring, that holds the rows directly below those summed */
+    int before;      /* the sums so far; 0: none, the rows begin with the first one */
+    int64_t y, rows; /* of the whole picture, to add; 0 rows: all of the window.  Stored ops never
+                        have 0 rows */
 };
 
 struct graph_layer_norm {

@@ -104,6 +104,13 @@ static double conv_numbers(const struct graph *g, const struct graph_op *o)
     return (double)out.n * (double)c->out_c * (double)c->out_rows * (double)out.w;
 }
 
+/* Numbers of the rows that are summed. */
+static double sums_numbers(const struct graph *g, const struct graph_op *o)
+{
+    const struct graph_shape x = graph_tensor_view(g, o->u.norm_sums.x)->shape;
+    return (double)(x.n * x.c * x.w) * (double)o->u.norm_sums.rows;
+}
+
 double graph_op_flops(const struct graph *g, int op)
 {
     const struct graph_op *o = graph_op_view(g, op);
@@ -122,7 +129,7 @@ double graph_op_flops(const struct graph *g, int op)
         return out * (double)(k.h * k.w) * 4;
     }
     case GRAPH_OP_NORM_SUMS:
-        return 3 * (double)graph_shape_count(graph_tensor_view(g, o->u.norm_sums.x)->shape);
+        return 3 * sums_numbers(g, o);
     case GRAPH_OP_GROUP_NORM: {
         if (o->u.group_norm.sums)
             break;
@@ -171,6 +178,8 @@ double graph_op_numbers(const struct graph *g, int op)
 
     if (o->kind == GRAPH_OP_CONV)
         return conv_moved(g, o);
+    if (o->kind == GRAPH_OP_NORM_SUMS)
+        return sums_numbers(g, o) + count(g, o->out) * (1 + (o->u.norm_sums.before != 0));
     int n = graph_op_reads(o, reads);
     double sum = count(g, o->out);
     for (int i = 0; i < n; i++)

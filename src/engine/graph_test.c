@@ -338,8 +338,52 @@ static void refuses_an_output_that_does_not_exist(void)
     graph_free(NULL);
 }
 
+/* Rows of sums follow each other, also in a ring, and reach the end before they are a norm's. */
+static void adds_rows_up_without_a_gap(void)
+{
+    static const struct {
+        const char *why;
+        int64_t y, rows, next_y, next_rows;
+        bool fits;
+    } row[] = {
+        {"one after the other", 0, 4, 4, 2, true},
+        {"a gap", 0, 3, 4, 2, false},
+        {"a row twice", 0, 4, 3, 3, false},
+        {"not from the first", 1, 3, 4, 2, false},
+        {"more than the ring keeps", 0, 5, 5, 1, false},
+        {"beyond the end", 0, 4, 4, 3, false},
+        {"not to the end", 0, 3, 3, 2, false},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct parts p = new_parts();
+        struct graph_conv c = good_conv(&p);
+        struct error err = {0};
+        c.into = graph_ring(p.g, (struct graph_shape){2, 4, 4, 5}, 6);
+        c.out_rows = 2;
+        for (c.out_y = 0; c.out_y < 6; c.out_y += 2)
+            graph_conv(p.g, &c);
+        struct graph_norm_sums s = {.x = c.into, .y = row[i].y, .rows = row[i].rows};
+        s.before = graph_norm_sums(p.g, &s);
+        s.y = row[i].next_y;
+        s.rows = row[i].next_rows;
+        const struct graph_group_norm norm = {.sums = graph_norm_sums(p.g, &s),
+                                              .weight = p.bias,
+                                              .bias = p.bias,
+                                              .groups = 2,
+                                              .eps = 1};
+        const int out = graph_group_norm(p.g, &norm);
+        if (graph_check(p.g, &err) != row[i].fits)
+            fprintf(stderr, "%s: %s\n", row[i].why, err.text);
+        CHECK(graph_check(p.g, &err) == row[i].fits &&
+              is_shape(p.g, out, 2, 8, 1, 1) == row[i].fits);
+        graph_free(p.g);
+    }
+}
+
 int main(void)
 {
+    adds_rows_up_without_a_gap();
     knows_the_shapes_of_convolutions();
     knows_the_shapes_of_the_rest();
     knows_how_long_everything_lives();

@@ -64,6 +64,9 @@ static int list_levers(char out[MAX_LEVERS][LEVER_BYTES], const struct gen_plan 
     else if (l->vae == PLAN_VAE_BLENDED)
         snprintf(out[n++], LEVER_BYTES, "VAE in blended tiles of %dx%d latent places (approximate)",
                  l->tile_w, l->tile_h);
+    if (l->vae_again)
+        snprintf(out[n++], LEVER_BYTES, "%d of its levels computed again for every norm",
+                 l->vae_again);
     if (l->stream_vae)
         snprintf(out[n++], LEVER_BYTES, "VAE's weights streamed");
     if (!l->offload)

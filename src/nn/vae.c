@@ -2,6 +2,7 @@
 
 #include "nn/bands.h"
 #include "nn/blocks.h"
+#include "nn/cascade.h"
 
 static const float NORM_EPS = 1e-6f; /* fixed in AutoencoderKL; no config names it */
 static const struct blocks_extra plain;
@@ -70,6 +71,7 @@ static int conv_out(struct graph *g, const struct vae_config *c, int x, int out_
 struct cut {
     int64_t band_rows;
     double hold;
+    int last; /* level of those that are cut */
 };
 
 static double numbers(int64_t c, int64_t h, int64_t w)
@@ -78,10 +80,10 @@ static double numbers(int64_t c, int64_t h, int64_t w)
 }
 
 /* The largest hidden state is held anyway; more only where asked. */
-static struct cut make_cut(const struct vae_tiling *t, double largest, int64_t n)
+static struct cut make_cut(const struct vae_tiling *t, double largest, int last, int64_t n)
 {
     const double asked = (double)t->hold_bytes / 4 / (double)(n > 0 ? n : 1);
-    return (struct cut){t->band_rows, asked > largest ? asked : largest};
+    return (struct cut){t->band_rows, asked > largest ? asked : largest, last};
 }
 
 static struct bands_resnet tiled_resnet(const struct vae_config *c, int out_c, int64_t rows)
@@ -136,13 +138,23 @@ static struct up_level up_level(const struct vae_config *c, const struct cut *cu
     struct up_level l = {.hidden = numbers(c->channels[top - i], h, w),
                          .enlarged = numbers(below_c, h, w),
                          .below = numbers(below_c, h / 2, w / 2)};
-    const double next = i < top ? numbers(c->channels[top - i], 2 * h, 2 * w) : 0;
+    /* What the next level begins with, if it is held. */
+    const double next = i < cut->last ? numbers(c->channels[top - i], 2 * h, 2 * w) : 0;
     const double larger = l.hidden > l.enlarged ? l.hidden : l.enlarged;
 
     /* A level that is small beside the others is quicker whole. */
     if (i > 0 && (3 * larger > cut->hold || l.hidden + next > cut->hold))
         l.rows = cut->band_rows;
     return l;
+}
+
+/* The convolution that enlarges what comes from level i - 1 of the decoder. */
+static struct bands_layer enlarging(struct graph *g, int64_t c, int i)
+{
+    struct bands_layer up =
+        bands_layer(g, c, c, 3, blocks_name("decoder.up_blocks.%d.upsamplers.0.conv", i - 1).text);
+    up.enlarge = true;
+    return up;
 }
 
 static struct bands decode_level(struct graph *g, const struct vae_config *c, const struct cut *cut,
@@ -153,9 +165,7 @@ static struct bands decode_level(struct graph *g, const struct vae_config *c, co
     double read = l->hidden;
 
     if (i > 0) {
-        up = bands_layer(g, x.c, x.c, 3,
-                         blocks_name("decoder.up_blocks.%d.upsamplers.0.conv", i - 1).text);
-        up.enlarge = true;
+        up = enlarging(g, x.c, i);
         const bool held = !l->rows || l->enlarged <= cut->hold;
         read = held ? l->enlarged : l->below;
         if (held)
@@ -172,6 +182,32 @@ static struct bands decode_level(struct graph *g, const struct vae_config *c, co
     return x;
 }
 
+/* Levels from `first` to the last one and the picture, of which nothing is held. */
+static int decode_again(struct graph *g, const struct vae_config *c, int first, int64_t rows,
+                        const struct bands *x)
+{
+    struct cascade chain;
+    int64_t width = x->c;
+
+    cascade_begin(&chain, g, x, rows, c->groups, NORM_EPS);
+    for (int i = first; i < c->n_levels; i++) {
+        const struct bands_layer up = enlarging(g, width, i);
+        cascade_conv(&chain, &up);
+        width = c->channels[c->n_levels - 1 - i];
+        for (int j = 0; j < c->layers_per_block + 1; j++)
+            cascade_resnet(&chain, width,
+                           blocks_name("decoder.up_blocks.%d.resnets.%d", i, j).text);
+    }
+    cascade_norm_conv(&chain, c->out_channels, "decoder.conv_norm_out", "decoder.conv_out");
+    return cascade_run(&chain, 0).tensor[0];
+}
+
+/* Levels that are computed again; one is always held. */
+static int levels_again(const struct vae_config *c, const struct vae_tiling *t)
+{
+    return t->again < c->n_levels ? t->again : c->n_levels - 1;
+}
+
 int vae_build_decode_tiled(struct graph *g, const struct vae_config *c, int latent,
                            const struct vae_tiling *tiling)
 {
@@ -181,17 +217,20 @@ int vae_build_decode_tiled(struct graph *g, const struct vae_config *c, int late
         return 0;
 
     const struct graph_shape shape = blocks_shape(g, latent);
+    const int held = c->n_levels - levels_again(c, tiling);
     double largest = 0;
-    for (int i = 0; i < c->n_levels; i++) {
+    for (int i = 0; i < held; i++) {
         const double hidden = numbers(c->channels[c->n_levels - 1 - i], shape.h << i, shape.w << i);
         largest = hidden > largest ? hidden : largest;
     }
-    const struct cut cut = make_cut(tiling, largest, shape.n);
+    const struct cut cut = make_cut(tiling, largest, held - 1, shape.n);
     struct bands x = bands_whole(g, begin_decode(g, c, latent));
-    for (int i = 0; i < c->n_levels; i++) {
+    for (int i = 0; i < held; i++) {
         const struct up_level level = up_level(c, &cut, i, shape);
         x = decode_level(g, c, &cut, i, &level, x);
     }
+    if (held < c->n_levels)
+        return decode_again(g, c, held, tiling->band_rows, &x);
     const struct bands_resnet out = tiled_resnet(c, c->out_channels, tiling->band_rows);
     return bands_conv_out(g, &x, &out, "decoder.conv_norm_out", "decoder.conv_out");
 }
@@ -248,6 +287,35 @@ int vae_build_encode(struct graph *g, const struct vae_config *c, int image)
     return end_encode(g, c, x);
 }
 
+/* The convolution that halves what level i of the encoder has made. */
+static struct bands_layer halving(struct graph *g, int64_t c, int i)
+{
+    struct bands_layer down =
+        bands_layer(g, c, c, 3, blocks_name("encoder.down_blocks.%d.downsamplers.0.conv", i).text);
+    down.stride = 2;
+    down.pad_before = 0; /* as in downsample */
+    return down;
+}
+
+/* The first levels, of which nothing is held, as far as the next one begins. */
+static struct bands encode_again(struct graph *g, const struct vae_config *c, int levels,
+                                 const struct cut *cut, const struct bands *image,
+                                 const struct bands_layer *in, int64_t rows)
+{
+    struct cascade chain;
+
+    cascade_begin(&chain, g, image, cut->band_rows, c->groups, NORM_EPS);
+    cascade_conv(&chain, in);
+    for (int i = 0; i < levels; i++) {
+        for (int j = 0; j < c->layers_per_block; j++)
+            cascade_resnet(&chain, c->channels[i],
+                           blocks_name("encoder.down_blocks.%d.resnets.%d", i, j).text);
+        const struct bands_layer down = halving(g, c->channels[i], i);
+        cascade_conv(&chain, &down);
+    }
+    return cascade_run(&chain, rows);
+}
+
 /* Rows of the bands of a level of the encoder; 0: not cut.  The last one is whole, for the middle.
  */
 static int64_t down_rows(const struct vae_config *c, const struct cut *cut, int i,
@@ -285,24 +353,24 @@ int vae_build_encode_tiled(struct graph *g, const struct vae_config *c, int imag
         return 0;
 
     const struct graph_shape shape = blocks_shape(g, image);
+    const int again = levels_again(c, tiling);
     double largest = 0;
-    for (int i = 0; i < c->n_levels; i++) {
+    for (int i = again; i < c->n_levels; i++) {
         const double hidden = numbers(c->channels[i], shape.h >> i, shape.w >> i);
         largest = hidden > largest ? hidden : largest;
     }
-    const struct cut cut = make_cut(tiling, largest, shape.n);
+    const struct cut cut = make_cut(tiling, largest, c->n_levels - 1, shape.n);
     struct bands_layer in = bands_layer(g, shape.c, c->channels[0], 3, "encoder.conv_in");
     struct bands x = bands_whole(g, image);
-    for (int i = 0; i < c->n_levels; i++) {
+    for (int i = again; i < c->n_levels; i++) {
         const int64_t rows = down_rows(c, &cut, i, shape);
-        x = bands_conv(g, &x, &in, rows);
+        if (i > 0 && i == again)
+            x = encode_again(g, c, again, &cut, &x, &in, rows);
+        else
+            x = bands_conv(g, &x, &in, rows);
         x = encode_level(g, c, &cut, i, rows, x);
-        if (i < c->n_levels - 1) {
-            in = bands_layer(g, x.c, x.c, 3,
-                             blocks_name("encoder.down_blocks.%d.downsamplers.0.conv", i).text);
-            in.stride = 2;
-            in.pad_before = 0; /* as in downsample */
-        }
+        if (i < c->n_levels - 1)
+            in = halving(g, x.c, i);
     }
     return end_encode(g, c, x.tensor[0]);
 }

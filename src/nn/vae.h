@@ -23,6 +23,8 @@ struct vae_tiling {
     int64_t hold_bytes; /* pictures that are held together may take this much, at four bytes a
                            number; others are computed twice or thrice.  0: as little as the largest
                            level's hidden state takes anyway */
+    int again;          /* so many of the largest levels are not held at all but computed again for
+                           every norm (nn/cascade.h); at most all but one */
 };
 
 /* As above; tiling may be NULL: nothing is cut. */

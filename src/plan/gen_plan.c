@@ -129,6 +129,8 @@ static void set_levers(struct gen_plan *plan)
             l->vae = stage->vae;
             if (stage->vae == PLAN_VAE_EXACT && (!l->band_rows || stage->band_rows < l->band_rows))
                 l->band_rows = stage->band_rows;
+            if (stage->vae == PLAN_VAE_EXACT && stage->again > l->vae_again)
+                l->vae_again = stage->again;
             if (stage->vae == PLAN_VAE_BLENDED) {
                 l->tile_w = stage->tile_w;
                 l->tile_h = stage->tile_h;
@@ -142,7 +144,7 @@ static void set_levers(struct gen_plan *plan)
         }
     }
     if (l->vae == PLAN_VAE_BLENDED)
-        l->band_rows = 0;
+        l->band_rows = l->vae_again = 0;
 }
 
 static bool check_sides(const struct planner *p, const char *which, int width, int height,

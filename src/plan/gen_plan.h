@@ -47,6 +47,7 @@ struct plan_levers {
     enum graph_attention_mode attention;
     enum plan_vae vae;
     int band_rows;      /* pixels of an exact band */
+    int vae_again;      /* levels of an exact VAE that are computed again for every norm */
     int tile_w, tile_h; /* latent places of a blended tile */
 };
 
@@ -77,6 +78,7 @@ struct plan_stage {
     int calls;  /* UNet: answers; VAE: pictures */
     enum plan_vae vae;
     int band_rows;      /* of an exact VAE; else 0 */
+    int again;          /* its levels that are not held (vae_tiling) */
     int tile_w, tile_h; /* of the VAE, in latent places; the latent's own unless tiles blend */
 };
 

@@ -161,7 +161,7 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;
-    const struct vae_tiling tiling = {.band_rows = options->band_rows};
+    const struct vae_tiling tiling = {.band_rows = options->band_rows, .again = options->again};
     out->in =
         graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
     out->out = c->tiny ? taesd_build_decode(out->graph, c, out->in, options->band_rows)
@@ -175,7 +175,7 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
 {
     const struct vae_config *c = &model_view(m)->vae;
     int64_t scale = vae_scale(c);
-    const struct vae_tiling tiling = {.band_rows = options->band_rows};
+    const struct vae_tiling tiling = {.band_rows = options->band_rows, .again = options->again};
 
     if (!has_part(m, MODEL_VAE, err) || !begin(out, options->attention, err))
         return false;

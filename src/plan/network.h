@@ -40,6 +40,7 @@ struct network_vae_options {
     enum graph_attention_mode attention;
     size_t most_arena_bytes;
     int band_rows; /* the VAE runs in bands of so many rows, to the same bits; 0: at once */
+    int again;     /* levels that are then computed again and again (vae_tiling) */
 };
 
 /* Makers.  The model and the backend are borrowed and must outlive the network.  On true the caller

@@ -13,7 +13,8 @@ static const double BLEND_OVERHEAD = 1.6;
 struct way {
     bool stream;
     enum plan_vae vae;
-    int size; /* band rows or tile side */
+    int size;  /* band rows or tile side */
+    int again; /* levels of an exact VAE that are not held */
 };
 
 /* Exact before blended: another picture is the last resort.  Every band reads a streamed VAE's
@@ -27,6 +28,11 @@ static const struct way ways[] = {
     {.vae = PLAN_VAE_EXACT, .size = 32, .stream = true},
     {.vae = PLAN_VAE_EXACT, .size = 16},
     {.vae = PLAN_VAE_EXACT, .size = 16, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 16, .again = 1},
+    {.vae = PLAN_VAE_EXACT, .size = 16, .again = 1, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 8, .again = 1, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 16, .again = 2, .stream = true},
+    {.vae = PLAN_VAE_EXACT, .size = 8, .again = 2, .stream = true},
     {.vae = PLAN_VAE_BLENDED, .size = 128},
     {.vae = PLAN_VAE_BLENDED, .size = 64},
     {.vae = PLAN_VAE_BLENDED, .size = 32},
@@ -52,8 +58,11 @@ static bool is_allowed(const struct planner *p, const struct plan_stage *stage, 
         ((w->size > REDUCED_TILE && on[MEMORY_REDUCE_VAE_SAMPLE_SIZE]) ||
          (w->size < FULL_TILE && planner_is_forbidden(p, MEMORY_REDUCE_VAE_SAMPLE_SIZE))))
         return false;
+    const struct vae_config *c = &model_view(stage->model)->vae;
+    if (w->again && (c->tiny || w->again >= c->n_levels))
+        return false;
     int longest = stage->latent_w > stage->latent_h ? stage->latent_w : stage->latent_h;
-    int rows = stage->latent_h * vae_scale(&model_view(stage->model)->vae);
+    int rows = stage->latent_h * vae_scale(c);
     return w->vae == PLAN_VAE_EXACT ? w->size < rows : w->size < longest;
 }
 
@@ -79,11 +88,13 @@ static bool build(struct planner *p, enum plan_phase phase, const struct plan_st
     struct plan_stage *stage = &p->plan->phase[phase];
     const struct network_vae_options options = {.attention = p->plan->levers.attention,
                                                 .band_rows = stage->band_rows,
+                                                .again = stage->again,
                                                 .most_arena_bytes =
                                                     planner_most_arena(p, stage->host_bytes)};
 
     if (stage->net.graph && stage->band_rows == before->band_rows &&
-        stage->tile_w == before->tile_w && stage->tile_h == before->tile_h)
+        stage->again == before->again && stage->tile_w == before->tile_w &&
+        stage->tile_h == before->tile_h)
         return true;
     network_clear(&stage->net);
     return (phase == PLAN_VAE_ENCODE || phase == PLAN_HIRES_ENCODE ? network_vae_encoder
@@ -100,6 +111,7 @@ static bool try_way(struct planner *p, const struct way *w, enum plan_phase phas
     stage->stream = w->stream;
     stage->vae = w->vae;
     stage->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
+    stage->again = w->again;
     stage->tile_w = tile_side(stage->latent_w, w);
     stage->tile_h = tile_side(stage->latent_h, w);
     planner_forget_needs(stage, plan_host_bytes(p, phase) + tile_bytes(stage));

@@ -38,7 +38,8 @@ struct group_run {
     const double *before; /* [picture][2][c]: sums of the lines above; NULL: none */
     double *total;        /* the same with this window's */
     int64_t n, h, w, c, c1;
-    int lines; /* in sums: h, or 1 where they are already added up */
+    int64_t x_h, y0; /* lines x has, and which one of them is the first */
+    int lines;       /* in sums: h, or 1 where they are already added up */
     int groups;
     float eps;
 };
@@ -58,7 +59,8 @@ static size_t sums_bytes(const struct group_run *r)
 static void sum_task(void *ctx, int task, int thread)
 {
     const struct group_run *r = ctx;
-    const int64_t c2 = r->c - r->c1, row = task * r->w;
+    const int64_t line = task / r->h * r->x_h + (r->y0 + task % r->h) % r->x_h;
+    const int64_t c2 = r->c - r->c1, row = line * r->w;
     double *sum = r->sums + (int64_t)task * 2 * r->c;
     (void)thread;
 
@@ -80,13 +82,16 @@ static void add_lines(double *to, const double *before, const double *lines, int
             to[j] += lines[i * stride + j];
 }
 
-/* --- The sums of one window. --- */
+/* --- The sums of some rows. --- */
 
 static struct group_run sums_plan(const struct graph *g, int op)
 {
     const struct graph_norm_sums *o = &graph_op_view(g, op)->u.norm_sums;
-    const struct graph_shape x = graph_tensor_view(g, o->x)->shape;
-    return (struct group_run){.n = x.n, .h = x.h, .w = x.w, .c = x.c, .c1 = x.c};
+    const struct graph_tensor *t = graph_tensor_view(g, o->x);
+    const struct graph_shape x = t->shape;
+    /* Of a window y0 is less than its height; of a ring, row y is in place y mod its height. */
+    return (struct group_run){
+        .n = x.n, .h = o->rows, .w = x.w, .c = x.c, .c1 = x.c, .x_h = x.h, .y0 = o->y - t->y0};
 }
 
 static int64_t fold_tasks(const struct group_run *r)
@@ -139,7 +144,8 @@ static struct group_run group_plan(const struct graph *g, int op)
     if (o->sums)
         x = graph_op_view(g, graph_tensor_view(g, o->sums)->first_op)->u.norm_sums.x;
     const struct graph_tensor *t = graph_tensor_view(g, x);
-    struct group_run r = {.n = t->shape.n, .h = t->full_h, .w = t->shape.w, .c = t->shape.c};
+    struct group_run r = {
+        .n = t->shape.n, .h = t->full_h, .w = t->shape.w, .c = t->shape.c, .x_h = t->shape.h};
     r.c1 = r.c;
     if (o->x2)
         r.c += graph_tensor_view(g, o->x2)->shape.c;

@@ -1,0 +1,276 @@
+#include "nn/cascade.h"
+
+#include "nn/blocks.h"
+
+enum { NONE = -1 };
+
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t at_least(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void cascade_begin(struct cascade *c, struct graph *g, const struct bands *x, int64_t rows,
+                   int groups, float eps)
+{
+    *c = (struct cascade){.g = g, .x = x, .rows = rows, .groups = groups, .eps = eps};
+}
+
+/* Channels of what the next stage reads. */
+static int64_t input_channels(const struct cascade *c)
+{
+    return c->n ? c->rings[c->stages[c->n - 1].to].c : c->x->c;
+}
+
+static int add_ring(struct cascade *c, int64_t channels, int64_t h, int64_t w)
+{
+    c->rings[c->n_rings] = (struct cascade_ring){.c = channels, .h = h, .w = w};
+    return c->n_rings++;
+}
+
+/* to: a ring, or NONE for a new one. */
+static struct cascade_stage *add_stage(struct cascade *c, const struct bands_layer *l, int to)
+{
+    if (c->n == CASCADE_MAX_STAGES) {
+        graph_fail(c->g, "more than %d convolutions in a row", (int)CASCADE_MAX_STAGES);
+        c->n--;
+        c->n_rings--;
+    }
+    const struct cascade_stage *before = c->n ? &c->stages[c->n - 1] : NULL;
+    const int64_t in_h = before ? before->h : c->x->h, in_w = before ? before->w : c->x->w;
+    const int64_t pad = l->pad_before + l->pad_after - l->kernel, scale = l->enlarge ? 2 : 1;
+    struct cascade_stage *s = &c->stages[c->n++];
+
+    *s = (struct cascade_stage){.layer = *l,
+                                .h = (scale * in_h + pad) / l->stride + 1,
+                                .w = (scale * in_w + pad) / l->stride + 1,
+                                .from = before ? before->to : NONE,
+                                .residual = NONE};
+    s->to = to == NONE ? add_ring(c, l->out_c, s->h, s->w) : to;
+    return s;
+}
+
+static void add_norm(struct cascade *c, struct cascade_stage *s, int64_t channels, const char *name)
+{
+    s->norm_weight = graph_weight(c->g, 1, &channels, "%s.weight", name);
+    s->norm_bias = graph_weight(c->g, 1, &channels, "%s.bias", name);
+}
+
+void cascade_conv(struct cascade *c, const struct bands_layer *l)
+{
+    add_stage(c, l, NONE);
+}
+
+void cascade_norm_conv(struct cascade *c, int64_t out_c, const char *norm, const char *conv)
+{
+    const int64_t in_c = input_channels(c);
+    const struct bands_layer l = bands_layer(c->g, in_c, out_c, 3, conv);
+    add_norm(c, add_stage(c, &l, NONE), in_c, norm);
+}
+
+/* The block's result takes the place of what it is added to: rows that its first convolution will
+ * read again lie below those that the second one writes. */
+void cascade_resnet(struct cascade *c, int64_t out_c, const char *name)
+{
+    const int64_t in_c = input_channels(c);
+    const int x = c->n ? c->stages[c->n - 1].to : NONE;
+    const struct bands_layer first =
+        bands_layer(c->g, in_c, out_c, 3, blocks_name("%s.conv1", name).text);
+    const struct bands_layer second =
+        bands_layer(c->g, out_c, out_c, 3, blocks_name("%s.conv2", name).text);
+
+    add_norm(c, add_stage(c, &first, NONE), in_c, blocks_name("%s.norm1", name).text);
+    struct cascade_stage *s = add_stage(c, &second, in_c == out_c ? x : NONE);
+    add_norm(c, s, out_c, blocks_name("%s.norm2", name).text);
+    s->residual = x;
+    if (in_c != out_c)
+        s->shortcut = bands_layer(c->g, in_c, out_c, 1, blocks_name("%s.conv_shortcut", name).text);
+}
+
+/* --- Running. --- */
+
+/* The picture a stage reads, as bands. */
+static struct bands source(const struct cascade *c, int ring)
+{
+    if (ring == NONE)
+        return *c->x;
+    const struct cascade_ring *r = &c->rings[ring];
+    struct bands x = bands_cut(r->c, r->h, r->w, 0);
+    x.tensor[0] = r->tensor;
+    return x;
+}
+
+static void reads(const struct cascade *c, int stage, int64_t from, int64_t to, int64_t *lo,
+                  int64_t *hi)
+{
+    const struct cascade_stage *s = &c->stages[stage];
+    const struct bands x = {.h = stage ? c->stages[stage - 1].h : c->x->h};
+    bands_conv_reads(&x, &s->layer, from, to, lo, hi);
+}
+
+/* How far each stage has to be for the last one to reach row `to`. */
+static void look_back(struct cascade *c, int last, int64_t to)
+{
+    c->need[last] = to;
+    for (int i = last; i > 0; i--) {
+        int64_t lo, hi = c->done[i - 1];
+        if (c->need[i] > c->done[i])
+            reads(c, i, c->done[i], c->need[i], &lo, &hi);
+        if (c->stages[i - 1].layer.enlarge) /* its rows come in pairs */
+            hi = at_most((hi + 1) / 2 * 2, c->stages[i - 1].h);
+        c->need[i - 1] = at_least(hi, c->done[i - 1]);
+    }
+}
+
+/* The lowest row of a ring that somebody still reads when stage `by` is about to write. */
+static int64_t oldest(const struct cascade *c, int by, int last)
+{
+    const int ring = c->stages[by].to;
+    int64_t row = c->done[by];
+
+    for (int i = by; i <= last; i++) {
+        const struct cascade_stage *s = &c->stages[i];
+        int64_t lo, hi;
+        if (c->done[i] >= s->h)
+            continue;
+        if (s->residual == ring)
+            row = at_most(row, c->done[i]);
+        if (i == by || s->from != ring)
+            continue;
+        reads(c, i, c->done[i], c->done[i] + 1, &lo, &hi);
+        row = at_most(row, lo);
+    }
+    return row;
+}
+
+static void measure(struct cascade *c, int stage, int last)
+{
+    struct cascade_ring *r = &c->rings[c->stages[stage].to];
+
+    r->newest = at_least(r->newest, c->need[stage]);
+    r->rows = at_least(r->rows, r->newest - oldest(c, stage, last));
+}
+
+/* Writes into the stage's ring, or a tensor of its own, which is returned. */
+static int write_rows(const struct cascade *c, int stage, bool own)
+{
+    const struct cascade_stage *s = &c->stages[stage];
+    const int64_t lo = c->done[stage], hi = c->need[stage];
+    const struct bands x = source(c, s->from);
+    struct bands_with with = {.affine = s->affine, .into = own ? 0 : c->rings[s->to].tensor};
+
+    if (s->shortcut.weight) {
+        const struct bands in = source(c, s->residual);
+        bands_conv_rows(c->g, &in, &s->shortcut, lo, hi, (struct bands_with){.into = with.into});
+    }
+    if (s->residual != NONE)
+        with.residual = with.into;
+    return bands_conv_rows(c->g, &x, &s->layer, lo, hi, with);
+}
+
+/* What a run from above to below is for. */
+struct purpose {
+    bool measures;     /* rings, which are not there yet */
+    bool sums;         /* of the last stage's result */
+    struct bands *out; /* that result, in bands; or NULL */
+};
+
+/* Runs stages 0 to last.  Returns the sums. */
+static int walk(struct cascade *c, int last, struct purpose p)
+{
+    const int64_t h = c->stages[last].h;
+    int64_t tallest = h;
+    int total = 0, band = 0;
+
+    for (int i = 0; i <= last; i++) {
+        c->done[i] = 0;
+        tallest = at_least(tallest, c->stages[i].h);
+    }
+    for (int i = 0; i < c->n_rings; i++)
+        c->rings[i].newest = 0;
+    const int64_t step = p.out ? p.out->rows : at_least(c->rows * h / tallest, 1);
+    for (int64_t y = 0; y < h; y += step) {
+        look_back(c, last, at_most(y + step, h));
+        for (int i = 0; i <= last; i++) {
+            if (c->need[i] <= c->done[i])
+                continue;
+            if (p.measures)
+                measure(c, i, last);
+            else if (i == last && p.out)
+                p.out->tensor[band++] = write_rows(c, i, true);
+            else
+                write_rows(c, i, false);
+            if (i == last && p.sums)
+                total = graph_norm_sums(
+                    c->g, &(struct graph_norm_sums){.x = c->rings[c->stages[i].to].tensor,
+                                                    .before = total,
+                                                    .y = c->done[i],
+                                                    .rows = c->need[i] - c->done[i]});
+            c->done[i] = c->need[i];
+        }
+    }
+    return total;
+}
+
+enum { MOST_OPS = GRAPH_MAX_OPS / 4 * 3 }; /* the rest is for the levels that are held */
+
+/* So many rows at a time that the whole fits in a graph. */
+static int64_t fewest_rows(const struct cascade *c)
+{
+    int64_t ops = 0, run = 0, tallest = 1; /* run: from the first stage to this one */
+
+    for (int i = 0; i < c->n; i++) {
+        ops += c->stages[i].norm_weight ? run + 1 : 0; /* and the sums */
+        run += c->stages[i].shortcut.weight ? 2 : 1;
+        tallest = at_least(tallest, c->stages[i].h);
+    }
+    return (tallest * (ops + run) + MOST_OPS - 1) / MOST_OPS;
+}
+
+static void make_rings(struct cascade *c, struct bands *out)
+{
+    const int64_t n = blocks_shape(c->g, c->x->tensor[0]).n;
+
+    for (int i = 0; i < c->n; i++)
+        walk(c, i, (struct purpose){.measures = true});
+    if (out)
+        walk(c, c->n - 1, (struct purpose){.measures = true, .out = out});
+    else
+        c->rings[c->n_rings - 1].rows = c->rings[c->n_rings - 1].h;
+    for (int i = 0; i < c->n_rings - (out != NULL); i++) {
+        struct cascade_ring *r = &c->rings[i];
+        r->tensor = graph_ring(c->g, (struct graph_shape){n, r->c, r->rows, r->w}, r->h);
+    }
+}
+
+struct bands cascade_run(struct cascade *c, int64_t rows)
+{
+    const struct cascade_ring *last = &c->rings[c->n_rings - 1];
+    struct bands out = bands_cut(last->c, last->h, last->w, rows);
+    struct error ignored;
+
+    c->rows = at_least(c->rows, fewest_rows(c));
+
+    make_rings(c, out.n > 1 ? &out : NULL);
+    for (int i = 1; i < c->n && graph_check(c->g, &ignored); i++) {
+        struct cascade_stage *s = &c->stages[i];
+        if (s->norm_weight)
+            s->affine = graph_group_norm(
+                c->g,
+                &(struct graph_group_norm){.sums = walk(c, i - 1, (struct purpose){.sums = true}),
+                                           .weight = s->norm_weight,
+                                           .bias = s->norm_bias,
+                                           .groups = c->groups,
+                                           .eps = c->eps});
+    }
+    if (!graph_check(c->g, &ignored))
+        return out;
+    walk(c, c->n - 1, (struct purpose){.out = out.n > 1 ? &out : NULL});
+    if (out.n == 1)
+        out.tensor[0] = last->tensor;
+    return out;
+}
