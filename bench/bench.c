@@ -4,6 +4,7 @@
  * Each group of measurements is a file of its own (bench_ops.c, bench_model.c) that adds results to
  * the report. */
 #include "base/parse.h"
+#include "bench_lora.h"
 #include "bench_machine.h"
 #include "bench_model.h"
 #include "bench_ops.h"
@@ -22,6 +23,8 @@ struct options {
     const char *only;
     const char *model; /* its phases instead of single operations */
     const char *upscaler;
+    const char *loras[BENCH_LORA_MAX]; /* with the model: what they cost */
+    int n_loras;
     int width, height;
     int threads; /* 0: one per physical core */
     int runs;
@@ -31,7 +34,7 @@ struct options {
 static void print_help(void)
 {
     puts("usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
-         "       [--model PATH | --upscaler PATH] [--width N] [--height N]\n"
+         "       [--model PATH [--lora FILE] | --upscaler PATH] [--width N] [--height N]\n"
          "\n"
          "Measures memory, float32 multiply-adds and the engine's operations.\n"
          "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
@@ -41,6 +44,9 @@ static void print_help(void)
          "  --only SUBSTRING  only work whose name contains it, such as conv or 64x64\n"
          "  --model PATH      the phases of a model instead: text encode, one guided step of the\n"
          "                    UNet, VAE decode and encode\n"
+         "  --lora FILE       with a model: a guided step with it and one without, by turns; may "
+         "be\n"
+         "                    repeated\n"
          "  --upscaler PATH   an upscaler's network instead, on a picture\n"
          "  --width N, --height N  the picture; 512\n"
          "  --json            results as JSON");
@@ -63,6 +69,13 @@ static bool read_text(const char **out, const char *name, const char *text, stru
     return text || error_set(err, ERROR_INVALID, "%s wants a value", name);
 }
 
+static bool read_lora(struct options *o, const char *name, const char *text, struct error *err)
+{
+    if (o->n_loras == BENCH_LORA_MAX)
+        return error_set(err, ERROR_INVALID, "%s: at most %d", name, (int)BENCH_LORA_MAX);
+    return read_text(&o->loras[o->n_loras++], name, text, err);
+}
+
 /* argv ends with NULL, which stands for a missing value. */
 static bool read_options(struct options *o, char **argv, struct error *err)
 {
@@ -80,6 +93,8 @@ static bool read_options(struct options *o, char **argv, struct error *err)
             ok = read_text(&o->only, name, *++arg, err);
         else if (strcmp(name, "--model") == 0)
             ok = read_text(&o->model, name, *++arg, err);
+        else if (strcmp(name, "--lora") == 0)
+            ok = read_lora(o, name, *++arg, err);
         else if (strcmp(name, "--upscaler") == 0)
             ok = read_text(&o->upscaler, name, *++arg, err);
         else if (strcmp(name, "--width") == 0)
@@ -95,7 +110,8 @@ static bool read_options(struct options *o, char **argv, struct error *err)
         if (!ok)
             return false;
     }
-    return true;
+    return o->model || !o->n_loras ||
+           error_set(err, ERROR_INVALID, "--lora wants a --model that it is for");
 }
 
 /* The names of the tables to measure; returns how many, 0 after a failure. */
@@ -134,7 +150,9 @@ static bool measure_isa(struct bench_report *r, const struct options *o, const c
     if (!cpu_backend_open(&b, r->threads, isa, err))
         return false;
     const bool ok =
-        o->upscaler ? bench_upscale_run(r, b, isa, o->upscaler, o->width, o->height, !o->json, err)
+        o->upscaler  ? bench_upscale_run(r, b, isa, o->upscaler, o->width, o->height, !o->json, err)
+        : o->n_loras ? bench_lora_run(r, b, isa, o->model, o->loras, o->n_loras, o->width,
+                                      o->height, !o->json, err)
         : o->model
             ? bench_model_run(r, b, isa, o->model, o->width, o->height, o->only, !o->json, err)
             : bench_ops_run(r, b, isa, o->only, !o->json, err);

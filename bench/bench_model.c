@@ -34,7 +34,7 @@ static bool fill(struct network *n, int tensor, struct error *err)
     return true;
 }
 
-static bool fill_all(struct network *n, struct error *err)
+bool bench_model_fill(struct network *n, struct error *err)
 {
     const int inputs[] = {n->ids,          n->unet.sample, n->unet.timestep,
                           n->unet.context, n->unet.added,  n->in};
@@ -53,7 +53,7 @@ static bool work(void *ctx, struct error *err)
 /* Owns the network from now on. */
 static bool measure(const struct bench *b, struct network *n, const char *what, struct error *err)
 {
-    bool ok = exec_start(n->exec, NULL, err) && fill_all(n, err) &&
+    bool ok = exec_start(n->exec, NULL, err) && bench_model_fill(n, err) &&
               bench_report_measure(b->report, what, b->isa, n->flops, work, n, err);
     if (ok && b->print)
         bench_report_print_result(b->report, &b->report->results[b->report->n_results - 1]);

@@ -13,13 +13,31 @@ static int compare_times(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+bool bench_report_add(struct bench_report *r, const char *what, const char *isa, double flops,
+                      const double *times, int n, struct error *err)
+{
+    double sorted[BENCH_REPORT_MAX_RUNS];
+
+    if (r->n_results == BENCH_REPORT_MAX_RESULTS)
+        return error_set(err, ERROR_LIMIT, "more than %d results", BENCH_REPORT_MAX_RESULTS);
+    memcpy(sorted, times, (size_t)n * sizeof *times);
+    qsort(sorted, (size_t)n, sizeof sorted[0], compare_times);
+
+    struct bench_result *x = &r->results[r->n_results++];
+    snprintf(x->what, sizeof x->what, "%s", what);
+    snprintf(x->isa, sizeof x->isa, "%s", isa);
+    x->flops = flops;
+    x->median_s = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+    x->fastest_s = sorted[0];
+    x->slowest_s = sorted[n - 1];
+    return true;
+}
+
 bool bench_report_measure(struct bench_report *r, const char *what, const char *isa, double flops,
                           bench_work_fn work, void *ctx, struct error *err)
 {
     double times[BENCH_REPORT_MAX_RUNS];
 
-    if (r->n_results == BENCH_REPORT_MAX_RESULTS)
-        return error_set(err, ERROR_LIMIT, "more than %d results", BENCH_REPORT_MAX_RESULTS);
     if (!work(ctx, err))
         return error_prefix(err, "%s", what);
     for (int i = 0; i < r->runs; i++) {
@@ -28,16 +46,7 @@ bool bench_report_measure(struct bench_report *r, const char *what, const char *
             return error_prefix(err, "%s", what);
         times[i] = clock_seconds() - start;
     }
-    qsort(times, (size_t)r->runs, sizeof times[0], compare_times);
-
-    struct bench_result *x = &r->results[r->n_results++];
-    snprintf(x->what, sizeof x->what, "%s", what);
-    snprintf(x->isa, sizeof x->isa, "%s", isa);
-    x->flops = flops;
-    x->median_s = (times[(r->runs - 1) / 2] + times[r->runs / 2]) / 2;
-    x->fastest_s = times[0];
-    x->slowest_s = times[r->runs - 1];
-    return true;
+    return bench_report_add(r, what, isa, flops, times, r->runs, err);
 }
 
 double bench_report_peak(const struct bench_report *r, const char *isa)

@@ -37,6 +37,10 @@ typedef bool (*bench_work_fn)(void *ctx, struct error *err);
 bool bench_report_measure(struct bench_report *r, const char *what, const char *isa, double flops,
                           bench_work_fn work, void *ctx, struct error *err) MUST_CHECK;
 
+/* Adds what was measured elsewhere: n times, at most BENCH_REPORT_MAX_RUNS, in seconds. */
+bool bench_report_add(struct bench_report *r, const char *what, const char *isa, double flops,
+                      const double *times, int n, struct error *err) MUST_CHECK;
+
 /* 0 when that instruction set's peak was not measured. */
 double bench_report_peak(const struct bench_report *r, const char *isa);
 

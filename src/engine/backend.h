@@ -48,6 +48,10 @@ struct backend_functions {
     bool (*op_needs)(struct backend *b, const struct graph *g, int op, struct backend_needs *out,
                      struct error *err);
 
+    /* How the op reads its weight; NULL: every op reads whole weights. */
+    void (*weights_order)(struct backend *b, const struct graph *g, int op,
+                          struct weights_order *out);
+
     bool (*arena_new)(struct backend *b, void **arena, size_t bytes, struct error *err);
     void (*arena_free)(struct backend *b, void *arena, size_t bytes);
     /* Gives the arena's memory back but keeps its place; what it held is lost. */

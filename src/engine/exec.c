@@ -13,6 +13,20 @@ struct exec {
     void *prepared;  /* NULL when stopped */
 };
 
+static bool set_orders(const struct exec *e, struct error *err)
+{
+    const int n = graph_n_ops(e->graph);
+    struct weights_order *orders = calloc(n ? (size_t)n : 1, sizeof *orders);
+
+    if (!orders)
+        return error_set(err, ERROR_MEMORY, "no memory for a network");
+    for (int op = 0; op < n; op++)
+        e->backend->fn->weights_order(e->backend, e->graph, op, &orders[op]);
+    const bool ok = weights_set_orders(e->weights, e->graph, orders, err);
+    free(orders);
+    return ok;
+}
+
 bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struct weights *w,
               size_t most_bytes, struct error *err)
 {
@@ -22,7 +36,8 @@ bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struc
     e->graph = g;
     e->backend = b;
     e->weights = w;
-    if (!layout_make(&e->layout, g, b, most_bytes, err)) {
+    if (!layout_make(&e->layout, g, b, most_bytes, err) ||
+        (e->layout.is_placed && b->fn->weights_order && !set_orders(e, err))) {
         exec_free(e);
         return false;
     }

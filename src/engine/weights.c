@@ -13,6 +13,8 @@ struct weights {
     enum weights_policy policy;
     struct weights_pages *pages; /* NULL unless the views lie in mapped files */
     struct weights_stream *stream;
+    struct weights_pieces *pieces; /* by op */
+    int64_t *piece_rows;           /* likewise */
     struct weights_deltas *deltas; /* NULL: none */
 };
 
@@ -47,42 +49,123 @@ bool weights_from_views(struct weights **out, const struct graph *g,
 }
 
 /* A token table that nothing but embeddings reads. */
-static void list_tables(bool *by_row, const struct graph *g)
+static void list_tables(struct weights_pages_use *uses, const struct graph *g)
 {
     for (int op = 0; op < graph_n_ops(g); op++) {
         const struct graph_op *o = graph_op_view(g, op);
         if (o->kind == GRAPH_OP_EMBED)
-            by_row[o->u.embed.tokens - 1] = true;
+            uses[o->u.embed.tokens - 1].by_row = true;
     }
+}
+
+/* Pieces of a few megabytes: small beside what a network's arena takes, large beside what changing
+ * them costs. */
+enum { PIECE_BYTES = 4 << 20 };
+
+/* Cuts an op's weight into pieces, unless another op reads it in another way. */
+static void cut_weight(struct weights *w, struct weights_pages_use *uses, const struct graph *g,
+                       int op, const struct weights_order *o)
+{
+    const struct graph_op *conv = graph_op_view(g, op);
+    if (conv->kind != GRAPH_OP_CONV || o->rounds < 1)
+        return;
+    const int weight = conv->u.conv.weight;
+    const struct weight_view *v = &w->views[weight - 1];
+    const int64_t rows = graph_weight_view(g, weight)->dims[0] / o->halves;
+    const size_t row_bytes =
+        (size_t)(v->count / graph_weight_view(g, weight)->dims[0]) * dtype_bytes(v->dtype);
+    const int64_t parts =
+        (int64_t)((size_t)rows * (size_t)o->halves * row_bytes / PIECE_BYTES); /* about equal */
+    if (parts < 2)
+        return;
+    const int64_t steps = (rows + parts * o->row_step - 1) / (parts * o->row_step);
+    const int64_t piece = steps * o->row_step;
+    const struct weights_pieces p = {.n = (int)((rows + piece - 1) / piece),
+                                     .rounds = o->rounds,
+                                     .halves = o->halves,
+                                     .half_bytes = (size_t)rows * row_bytes,
+                                     .piece_bytes = (size_t)piece * row_bytes};
+    struct weights_pages_use *use = &uses[weight - 1];
+
+    if (!use->piece_bytes) {
+        use->half_bytes = p.half_bytes;
+        use->piece_bytes = p.piece_bytes;
+    }
+    if (p.n < 2 || use->half_bytes != p.half_bytes || use->piece_bytes != p.piece_bytes)
+        return;
+    w->pieces[op] = p;
+    w->piece_rows[op] = piece;
+}
+
+static void close_stream(struct weights *w)
+{
+    weights_stream_free(w->stream);
+    weights_pages_free(w->pages);
+    w->stream = NULL;
+    w->pages = NULL;
+}
+
+/* orders NULL: every weight as a whole. */
+static bool open_stream(struct weights *w, const struct graph *g,
+                        const struct weights_order *orders, struct error *err)
+{
+    const int n_ops = graph_n_ops(g);
+    struct weights_pages_use *uses = calloc(w->n ? (size_t)w->n : 1, sizeof *uses);
+
+    if (!uses)
+        return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
+    list_tables(uses, g);
+    for (int op = 0; op < n_ops; op++) {
+        w->pieces[op] = (struct weights_pieces){.n = 1, .rounds = 1, .halves = 1};
+        if (orders)
+            cut_weight(w, uses, g, op, &orders[op]);
+    }
+    const bool ok = weights_pages_new(&w->pages, w->views, uses, w->n, err) &&
+                    weights_stream_new(&w->stream, g, w->pieces, w->pages, err);
+    free(uses);
+    return ok;
 }
 
 bool weights_from_mapping(struct weights **out, const struct graph *g,
                           const struct weight_view *views, struct error *err)
 {
+    const size_t n_ops = (size_t)graph_n_ops(g) + 1;
     struct weights *w;
+
     if (!weights_from_views(&w, g, views, err))
         return false;
-    bool *by_row = calloc(w->n ? (size_t)w->n : 1, sizeof *by_row);
-    bool ok = by_row || error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
-    if (by_row)
-        list_tables(by_row, g);
-    ok = ok && weights_pages_new(&w->pages, w->views, by_row, w->n, err) &&
-         weights_stream_new(&w->stream, g, w->pages, err);
-    free(by_row);
-    if (ok)
-        *out = w;
-    else
+    w->pieces = calloc(n_ops, sizeof *w->pieces);
+    w->piece_rows = calloc(n_ops, sizeof *w->piece_rows);
+    if (!w->pieces || !w->piece_rows) {
         weights_free(w);
-    return ok;
+        return error_set(err, ERROR_MEMORY, "no memory for a list of pieces of weights");
+    }
+    if (!open_stream(w, g, NULL, err)) {
+        weights_free(w);
+        return false;
+    }
+    *out = w;
+    return true;
+}
+
+bool weights_set_orders(struct weights *w, const struct graph *g,
+                        const struct weights_order *orders, struct error *err)
+{
+    if (!w->pages)
+        return true;
+    weights_drop(w);
+    close_stream(w);
+    return open_stream(w, g, orders, err);
 }
 
 void weights_free(struct weights *w)
 {
     if (!w)
         return;
-    weights_stream_free(w->stream);
-    weights_pages_free(w->pages);
+    close_stream(w);
     weights_deltas_free(w->deltas);
+    free(w->pieces);
+    free(w->piece_rows);
     free(w->views);
     free(w);
 }
@@ -157,10 +240,26 @@ static bool streams(const struct weights *w)
     return w->policy == WEIGHTS_STREAMED && w->stream;
 }
 
+int weights_pieces(const struct weights *w, int op)
+{
+    return streams(w) ? w->pieces[op].n : 1;
+}
+
+int64_t weights_piece_rows(const struct weights *w, int op)
+{
+    return streams(w) && w->pieces[op].n > 1 ? w->piece_rows[op] : INT64_MAX;
+}
+
 void weights_acquire(struct weights *w, int op)
 {
     if (streams(w))
         weights_stream_acquire(w->stream, op);
+}
+
+void weights_advance(struct weights *w, int op)
+{
+    if (streams(w) && w->pieces[op].n > 1)
+        weights_stream_advance(w->stream, op);
 }
 
 void weights_release(struct weights *w, int op)

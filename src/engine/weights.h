@@ -49,13 +49,32 @@ bool weights_add_delta(struct weights *w, int weight, const struct weight_delta 
 /* A weight's deltas, borrowed; returns how many. */
 int weights_find_deltas(const struct weights *w, int weight, const struct weight_delta **out);
 
+/* How an op reads the weight of a convolution, as its device says: `rounds` times from the first
+ * row to the last, all its threads within the same few rows.  A weight of two halves is read in
+ * both at the same time (GRAPH_ACT_GEGLU). */
+struct weights_order {
+    int rounds; /* 0: the weight is read as a whole, or not at all */
+    int halves;
+    int64_t row_step; /* pieces are multiples of so many rows of a half */
+};
+
+/* Lets large weights of mapped files be streamed in pieces.  orders: by op. */
+bool weights_set_orders(struct weights *w, const struct graph *g,
+                        const struct weights_order *orders, struct error *err) MUST_CHECK;
+
+/* Pieces that an op's weight comes in, in one round; 1 unless it is streamed so. */
+int weights_pieces(const struct weights *w, int op);
+/* Rows of each piece but the last; of a half, where there are two.  INT64_MAX: all of them. */
+int64_t weights_piece_rows(const struct weights *w, int op);
+
 /* Bytes of all weights; with whole pages counted, as they will be resident, deltas included. */
 size_t weights_bytes(const struct weights *w);
 size_t weights_resident_bytes(const struct weights *w);
 
 enum weights_policy {
     WEIGHTS_HELD,    /* pages come as they are touched and stay until weights_drop */
-    WEIGHTS_STREAMED /* pages are there for the op that runs and the next large one */
+    WEIGHTS_STREAMED /* pages are there for the op that runs and the next large one, or their pieces
+                      */
 };
 
 /* Most bytes of weights in memory at a time; 0 for weights that are not mapped.  Deltas are held
@@ -75,6 +94,7 @@ void weights_drop(struct weights *w);
 /* Around the use of each op's weights, op after op, by the thread that runs the graph; finish ends
  * every run, also one that stopped early. */
 void weights_acquire(struct weights *w, int op);
+void weights_advance(struct weights *w, int op); /* from one piece to the next, or the next round */
 void weights_release(struct weights *w, int op);
 void weights_finish(struct weights *w);
 

@@ -17,15 +17,11 @@ struct chunk {
     int users;
 };
 
-struct span {
-    int first, end; /* chunks */
-};
-
 struct weights_pages {
     uintptr_t page;
     struct weight_view *views;
-    bool *by_row;
-    struct span *of; /* by weight - 1 */
+    struct weights_pages_use *uses;
+    struct weights_span *of; /* by weight - 1 */
     int n;
     struct chunk *chunks; /* by address */
     int n_chunks;
@@ -54,24 +50,48 @@ static int by_first(const void *a, const void *b)
     return by_address(&((const struct chunk *)a)->first, &((const struct chunk *)b)->first);
 }
 
-/* Where weights begin and end, and steps through tables.  With cuts NULL only counts. */
-static size_t list_cuts(const struct weights_pages *p, uintptr_t *cuts)
+/* Addresses where chunks end; counts without a list. */
+struct cuts {
+    uintptr_t *at;
+    size_t n;
+};
+
+static void add_cut(struct cuts *c, uintptr_t at)
 {
-    size_t n = 0;
+    if (c->at)
+        c->at[c->n] = at;
+    c->n++;
+}
+
+/* Both sides of the page that two pieces share. */
+static void add_pieces(struct cuts *c, const struct weights_pages *p, int i)
+{
+    const struct weights_pages_use *u = &p->uses[i];
+    const size_t all = (size_t)p->views[i].count * dtype_bytes(p->views[i].dtype);
+    const uintptr_t begin = (uintptr_t)p->views[i].bytes;
+
+    for (size_t half = 0; u->piece_bytes && half < all; half += u->half_bytes)
+        for (size_t at = 0; at < u->half_bytes && half + at < all; at += u->piece_bytes) {
+            const uintptr_t edge = begin + half + at;
+            add_cut(c, edge & ~(p->page - 1));
+            add_cut(c, (edge + p->page - 1) & ~(p->page - 1));
+        }
+}
+
+/* Where weights begin and end, and their pieces, and steps through tables. */
+static void list_cuts(struct cuts *c, const struct weights_pages *p)
+{
+    c->n = 0;
     for (int i = 0; i < p->n; i++) {
         const struct chunk w = pages_of(p, &p->views[i]);
         uintptr_t at = w.first;
         do {
-            if (cuts)
-                cuts[n] = at;
-            n++;
-            at = p->by_row[i] ? (at / TABLE_CHUNK_BYTES + 1) * TABLE_CHUNK_BYTES : w.end;
+            add_cut(c, at);
+            at = p->uses[i].by_row ? (at / TABLE_CHUNK_BYTES + 1) * TABLE_CHUNK_BYTES : w.end;
         } while (at < w.end);
-        if (cuts)
-            cuts[n] = w.end;
-        n++;
+        add_cut(c, w.end);
+        add_pieces(c, p, i);
     }
-    return n;
 }
 
 /* Chunks lie between neighbouring cuts, where there is a weight. */
@@ -100,37 +120,46 @@ static int find_chunk(const struct weights_pages *p, uintptr_t first)
     return (int)(c - p->chunks);
 }
 
+/* From the chunk that begins at `first` to the one that ends at `end`. */
+static struct weights_span span_of(const struct weights_pages *p, uintptr_t first, uintptr_t end)
+{
+    struct weights_span s = {.first = find_chunk(p, first)};
+
+    for (s.end = s.first; s.end < p->n_chunks && p->chunks[s.end].first < end; s.end++)
+        ;
+    return s;
+}
+
 static bool cut(struct weights_pages *p, struct error *err)
 {
-    const size_t n_cuts = list_cuts(p, NULL), n = (size_t)p->n;
-    uintptr_t *cuts = calloc(n_cuts + 1, sizeof *cuts);
+    struct cuts cuts = {0};
+    const size_t n = (size_t)p->n;
+
+    list_cuts(&cuts, p);
+    cuts.at = calloc(cuts.n + 1, sizeof *cuts.at);
     struct chunk *weights = calloc(n + 1, sizeof *weights);
-    p->chunks = calloc(n_cuts + 1, sizeof *p->chunks);
-    const bool ok = cuts && weights && p->chunks;
+    p->chunks = calloc(cuts.n + 1, sizeof *p->chunks);
+    const bool ok = cuts.at && weights && p->chunks;
 
     if (ok) {
-        list_cuts(p, cuts);
-        qsort(cuts, n_cuts, sizeof *cuts, by_address);
+        list_cuts(&cuts, p);
+        qsort(cuts.at, cuts.n, sizeof *cuts.at, by_address);
         for (int i = 0; i < p->n; i++)
             weights[i] = pages_of(p, &p->views[i]);
         qsort(weights, n, sizeof *weights, by_first);
-        make_chunks(p, cuts, n_cuts, weights);
+        make_chunks(p, cuts.at, cuts.n, weights);
         for (int i = 0; i < p->n; i++) {
             const struct chunk w = pages_of(p, &p->views[i]);
-            p->of[i].first = find_chunk(p, w.first);
-            for (p->of[i].end = p->of[i].first; p->of[i].end < p->n_chunks; p->of[i].end++) {
-                if (p->chunks[p->of[i].end].first >= w.end)
-                    break;
-            }
+            p->of[i] = span_of(p, w.first, w.end);
         }
     }
-    free(cuts);
+    free(cuts.at);
     free(weights);
     return ok || error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", p->n);
 }
 
 bool weights_pages_new(struct weights_pages **out, const struct weight_view *views,
-                       const bool *by_row, int n, struct error *err)
+                       const struct weights_pages_use *uses, int n, struct error *err)
 {
     struct weights_pages *p = calloc(1, sizeof *p);
     const size_t room = n ? (size_t)n : 1;
@@ -139,16 +168,16 @@ bool weights_pages_new(struct weights_pages **out, const struct weight_view *vie
         p->page = (uintptr_t)sysconf(_SC_PAGESIZE);
         p->n = n;
         p->views = calloc(room, sizeof *p->views);
-        p->by_row = calloc(room, sizeof *p->by_row);
+        p->uses = calloc(room, sizeof *p->uses);
         p->of = calloc(room, sizeof *p->of);
     }
-    if (!p || !p->views || !p->by_row || !p->of) {
+    if (!p || !p->views || !p->uses || !p->of) {
         weights_pages_free(p);
         return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", n);
     }
     for (int i = 0; i < n; i++) {
         p->views[i] = views[i];
-        p->by_row[i] = by_row[i];
+        p->uses[i] = uses[i];
     }
     if (!cut(p, err)) {
         weights_pages_free(p);
@@ -165,7 +194,7 @@ void weights_pages_free(struct weights_pages *p)
     if (p->chunks)
         weights_pages_rejoin(p);
     free(p->views);
-    free(p->by_row);
+    free(p->uses);
     free(p->of);
     free(p->chunks);
     free(p);
@@ -196,17 +225,29 @@ size_t weights_pages_row_bytes(const struct weights_pages *p, int weight, int64_
                                                           : whole;
 }
 
-void weights_pages_add_user(struct weights_pages *p, int weight)
+struct weights_span weights_pages_find(const struct weights_pages *p, int weight)
 {
-    for (int i = p->of[weight - 1].first; i < p->of[weight - 1].end; i++) {
+    return p->of[weight - 1];
+}
+
+struct weights_span weights_pages_find_piece(const struct weights_pages *p, int weight, size_t from,
+                                             size_t to)
+{
+    const uintptr_t begin = (uintptr_t)p->views[weight - 1].bytes;
+    return span_of(p, (begin + from) & ~(p->page - 1), begin + to);
+}
+
+void weights_pages_add_user(struct weights_pages *p, struct weights_span s)
+{
+    for (int i = s.first; i < s.end; i++) {
         if (p->chunks[i].users++ == 0)
             p->used_bytes += p->chunks[i].end - p->chunks[i].first;
     }
 }
 
-void weights_pages_remove_user(struct weights_pages *p, int weight)
+void weights_pages_remove_user(struct weights_pages *p, struct weights_span s)
 {
-    for (int i = p->of[weight - 1].first; i < p->of[weight - 1].end; i++) {
+    for (int i = s.first; i < s.end; i++) {
         ASSERT(p->chunks[i].users > 0);
         if (--p->chunks[i].users == 0)
             p->used_bytes -= p->chunks[i].end - p->chunks[i].first;
@@ -221,7 +262,7 @@ void weights_pages_forget_users(struct weights_pages *p)
 }
 
 /* Gives advice on chunks that touch each other in one call. */
-static void advise(const struct weights_pages *p, struct span s, int advice)
+static void advise(const struct weights_pages *p, struct weights_span s, int advice)
 {
     for (int i = s.first, next; i < s.end; i = next) {
         for (next = i + 1; next < s.end; next++) {
@@ -235,20 +276,19 @@ static void advise(const struct weights_pages *p, struct span s, int advice)
 }
 
 /* Clean pages of a private file mapping: dropping them loses nothing. */
-void weights_pages_drop(struct weights_pages *p, int weight)
+void weights_pages_drop(struct weights_pages *p, struct weights_span s)
 {
-    const struct span s = p->of[weight - 1];
     for (int i = s.first, next; i < s.end; i = next) {
         for (next = i; next < s.end && p->chunks[next].users == 0; next++)
             ;
-        advise(p, (struct span){i, next}, MADV_DONTNEED);
+        advise(p, (struct weights_span){i, next}, MADV_DONTNEED);
         next += next == i;
     }
 }
 
 void weights_pages_drop_all(struct weights_pages *p)
 {
-    advise(p, (struct span){0, p->n_chunks}, MADV_DONTNEED);
+    advise(p, (struct weights_span){0, p->n_chunks}, MADV_DONTNEED);
 }
 
 static void populate(uintptr_t first, uintptr_t end, uintptr_t page)
@@ -261,9 +301,12 @@ static void populate(uintptr_t first, uintptr_t end, uintptr_t page)
         (void)*(const volatile unsigned char *)at;
 }
 
-void weights_pages_populate(const struct weights_pages *p, int weight, const atomic_bool *stop)
+void weights_pages_populate(const struct weights_pages *p, struct weights_span s,
+                            const atomic_bool *stop)
 {
-    const struct chunk w = pages_of(p, &p->views[weight - 1]);
+    if (s.first == s.end)
+        return;
+    const struct chunk w = {.first = p->chunks[s.first].first, .end = p->chunks[s.end - 1].end};
 
     /* First from the disk to the page cache, in large reads. */
     (void)madvise((void *)w.first, w.end - w.first, MADV_WILLNEED);
@@ -282,7 +325,7 @@ void weights_pages_part(struct weights_pages *p)
     if (p->parted)
         return;
     for (int i = 0; i < p->n_chunks; i++)
-        advise(p, (struct span){i, i + 1}, i % 2 ? MADV_SEQUENTIAL : MADV_RANDOM);
+        advise(p, (struct weights_span){i, i + 1}, i % 2 ? MADV_SEQUENTIAL : MADV_RANDOM);
     p->parted = true;
 }
 
@@ -290,6 +333,6 @@ void weights_pages_rejoin(struct weights_pages *p)
 {
     if (!p->parted)
         return;
-    advise(p, (struct span){0, p->n_chunks}, MADV_NORMAL);
+    advise(p, (struct weights_span){0, p->n_chunks}, MADV_NORMAL);
     p->parted = false;
 }

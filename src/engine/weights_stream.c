@@ -5,27 +5,33 @@
 
 #include <stdlib.h>
 
-/* Ops ahead are brought until they make this many bytes: small weights do not wait for each other,
- * and no more than one large weight is ahead. */
+/* Steps ahead are brought until they make this many bytes: small weights do not wait for each
+ * other, and no more than one large weight, or a piece of one, is ahead. */
 enum { AHEAD_BYTES = 1 << 20 };
 
-struct stream_op {
-    int weights[2]; /* brought as a whole; 0: none */
-    int table;      /* read by rows, never brought as a whole; 0: none */
-    int64_t rows;   /* most rows read of it */
+enum { STEP_SPANS = 3 }; /* a piece of each half, and the bias */
+
+/* An op, or a piece of its weight. */
+struct stream_step {
+    struct weights_span spans[STEP_SPANS]; /* brought as a whole */
+    int n_spans;
+    int table;    /* read by rows, never brought as a whole; 0: none */
+    int64_t rows; /* most rows read of it */
     size_t bytes;
     size_t used_bytes; /* in memory while it runs, those ahead included */
-    int ahead_end;     /* while it runs, ops before this one are brought */
+    int ahead_end;     /* while it runs, steps before this one are brought */
 };
 
 struct weights_stream {
     struct weights_pages *pages;
-    struct stream_op *ops;
+    struct stream_step *steps;
+    int n_steps;
+    int *first_step; /* by op, and one more: n_steps */
     int n_ops;
     size_t peak_bytes;
 
     /* The caller's thread. */
-    int begin, end; /* the ops whose weights have users */
+    int begin, end; /* the steps whose weights have users */
     bool running;
     bool started; /* the thread */
     pthread_t thread;
@@ -35,8 +41,8 @@ struct weights_stream {
     pthread_cond_t changed;
 
     /* Guarded by lock. */
-    int wanted_end; /* bring ops before this one */
-    int brought;    /* ops before this one are there */
+    int wanted_end; /* bring steps before this one */
+    int brought;    /* steps before this one are there */
 };
 
 static bool is_by_row(const struct graph_op *o, int weight)
@@ -44,37 +50,58 @@ static bool is_by_row(const struct graph_op *o, int weight)
     return o->kind == GRAPH_OP_EMBED && weight == o->u.embed.tokens;
 }
 
-static void list_op(struct stream_op *to, const struct graph *g, const struct weights_pages *pages,
-                    int op)
+static void add_span(struct stream_step *to, struct weights_span span, size_t bytes)
+{
+    to->spans[to->n_spans++] = span;
+    to->bytes += bytes;
+}
+
+static void add_pieces(struct stream_step *to, const struct weights_pages *pages,
+                       const struct weights_pieces *p, int weight, int piece)
+{
+    const size_t from = (size_t)piece * p->piece_bytes;
+    const size_t to_byte =
+        from + p->piece_bytes < p->half_bytes ? from + p->piece_bytes : p->half_bytes;
+
+    for (int half = 0; half < p->halves; half++) {
+        const size_t begin = (size_t)half * p->half_bytes;
+        add_span(to, weights_pages_find_piece(pages, weight, begin + from, begin + to_byte),
+                 to_byte - from);
+    }
+}
+
+/* The first step of an op brings the weights that are read beside the one in pieces, and the others
+ * keep them. */
+static void list_step(struct stream_step *to, const struct graph *g,
+                      const struct weights_pages *pages, const struct weights_pieces *p, int op,
+                      int piece)
 {
     const struct graph_op *o = graph_op_view(g, op);
-    int weights[2], n = graph_op_weights(o, weights), kept = 0;
+    int weights[2], n = graph_op_weights(o, weights);
 
     for (int i = 0; i < n; i++) {
         if (is_by_row(o, weights[i])) {
             to->table = weights[i];
             to->rows = graph_shape_count(graph_tensor_view(g, o->u.embed.ids)->shape);
-        } else if (kept == 0 || to->weights[0] != weights[i]) {
-            to->weights[kept++] = weights[i];
-            to->bytes += weights_pages_weight_bytes(pages, weights[i]);
+        } else if (i == 0 && p->n > 1) {
+            add_pieces(to, pages, p, weights[i], piece);
+        } else if (i == 0 || weights[i] != weights[0]) {
+            add_span(to, weights_pages_find(pages, weights[i]),
+                     weights_pages_weight_bytes(pages, weights[i]));
         }
     }
 }
 
-static void use(struct weights_stream *s, int op)
+static void use(struct weights_stream *s, int step)
 {
-    for (int i = 0; i < 2; i++) {
-        if (s->ops[op].weights[i])
-            weights_pages_add_user(s->pages, s->ops[op].weights[i]);
-    }
+    for (int i = 0; i < s->steps[step].n_spans; i++)
+        weights_pages_add_user(s->pages, s->steps[step].spans[i]);
 }
 
-static void unuse(struct weights_stream *s, int op)
+static void unuse(struct weights_stream *s, int step)
 {
-    for (int i = 0; i < 2; i++) {
-        if (s->ops[op].weights[i])
-            weights_pages_remove_user(s->pages, s->ops[op].weights[i]);
-    }
+    for (int i = 0; i < s->steps[step].n_spans; i++)
+        weights_pages_remove_user(s->pages, s->steps[step].spans[i]);
 }
 
 /* Does to the counts of users what a run does. */
@@ -83,8 +110,8 @@ static size_t rehearse(struct weights_stream *s)
     size_t peak = 0;
     int end = 0;
 
-    for (int op = 0; op < s->n_ops; op++) {
-        struct stream_op *o = &s->ops[op];
+    for (int step = 0; step < s->n_steps; step++) {
+        struct stream_step *o = &s->steps[step];
         for (; end < o->ahead_end; end++)
             use(s, end);
         size_t bytes = weights_pages_used_bytes(s->pages);
@@ -92,43 +119,64 @@ static size_t rehearse(struct weights_stream *s)
             bytes += weights_pages_row_bytes(s->pages, o->table, o->rows);
         o->used_bytes = bytes;
         peak = bytes > peak ? bytes : peak;
-        unuse(s, op);
+        unuse(s, step);
     }
     return peak;
 }
 
 static void look_ahead(struct weights_stream *s)
 {
-    size_t ahead = 0; /* bytes of ops [op + 1, end) */
+    size_t ahead = 0; /* bytes of steps [step + 1, end) */
     int end = 1;
 
-    for (int op = 0; op < s->n_ops; op++) {
-        while (end < s->n_ops && ahead < AHEAD_BYTES)
-            ahead += s->ops[end++].bytes;
-        s->ops[op].ahead_end = end > s->n_ops ? s->n_ops : end;
-        if (op + 1 < end && op + 1 < s->n_ops)
-            ahead -= s->ops[op + 1].bytes;
+    for (int step = 0; step < s->n_steps; step++) {
+        while (end < s->n_steps && ahead < AHEAD_BYTES)
+            ahead += s->steps[end++].bytes;
+        s->steps[step].ahead_end = end > s->n_steps ? s->n_steps : end;
+        if (step + 1 < end && step + 1 < s->n_steps)
+            ahead -= s->steps[step + 1].bytes;
     }
 }
 
+static void list_steps(struct weights_stream *s, const struct graph *g,
+                       const struct weights_pieces *pieces)
+{
+    for (int op = 0; op < s->n_ops; op++)
+        for (int i = s->first_step[op]; i < s->first_step[op + 1]; i++)
+            list_step(&s->steps[i], g, s->pages, &pieces[op], op,
+                      (i - s->first_step[op]) % pieces[op].n);
+}
+
 bool weights_stream_new(struct weights_stream **out, const struct graph *g,
-                        struct weights_pages *pages, struct error *err)
+                        const struct weights_pieces *pieces, struct weights_pages *pages,
+                        struct error *err)
 {
     struct weights_stream *s = calloc(1, sizeof *s);
     const int n = graph_n_ops(g);
+    size_t n_steps = 0;
 
-    if (s)
-        s->ops = calloc(n ? (size_t)n : 1, sizeof *s->ops);
-    if (!s || !s->ops) {
+    for (int op = 0; op < n; op++)
+        n_steps += (size_t)(pieces[op].n * pieces[op].rounds);
+    if (s && n_steps < INT32_MAX) {
+        s->steps = calloc(n_steps ? n_steps : 1, sizeof *s->steps);
+        s->first_step = calloc((size_t)n + 1, sizeof *s->first_step);
+    }
+    if (!s || !s->steps || !s->first_step) {
+        if (s) {
+            free(s->steps);
+            free(s->first_step);
+        }
         free(s);
         return error_set(err, ERROR_MEMORY, "no memory to stream weights");
     }
     s->pages = pages;
     s->n_ops = n;
+    s->n_steps = (int)n_steps;
+    for (int op = 0; op < n; op++)
+        s->first_step[op + 1] = s->first_step[op] + pieces[op].n * pieces[op].rounds;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
-    for (int op = 0; op < n; op++)
-        list_op(&s->ops[op], g, pages, op);
+    list_steps(s, g, pieces);
     look_ahead(s);
     s->peak_bytes = rehearse(s);
     *out = s;
@@ -142,7 +190,8 @@ void weights_stream_free(struct weights_stream *s)
     weights_stream_finish(s);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
-    free(s->ops);
+    free(s->steps);
+    free(s->first_step);
     free(s);
 }
 
@@ -153,16 +202,18 @@ size_t weights_stream_peak_bytes(const struct weights_stream *s)
 
 size_t weights_stream_op_bytes(const struct weights_stream *s, int op)
 {
+    size_t most = 0;
+
     ASSERT(op >= 0 && op < s->n_ops);
-    return s->ops[op].used_bytes;
+    for (int i = s->first_step[op]; i < s->first_step[op + 1]; i++)
+        most = s->steps[i].used_bytes > most ? s->steps[i].used_bytes : most;
+    return most;
 }
 
-static void bring(const struct weights_stream *s, int op)
+static void bring(const struct weights_stream *s, int step)
 {
-    for (int i = 0; i < 2; i++) {
-        if (s->ops[op].weights[i])
-            weights_pages_populate(s->pages, s->ops[op].weights[i], &s->stop);
-    }
+    for (int i = 0; i < s->steps[step].n_spans; i++)
+        weights_pages_populate(s->pages, s->steps[step].spans[i], &s->stop);
 }
 
 static void *bring_ahead(void *arg)
@@ -175,11 +226,11 @@ static void *bring_ahead(void *arg)
             pthread_cond_wait(&s->changed, &s->lock);
             continue;
         }
-        const int op = s->brought;
+        const int step = s->brought;
         pthread_mutex_unlock(&s->lock);
-        bring(s, op);
+        bring(s, step);
         pthread_mutex_lock(&s->lock);
-        s->brought = op + 1;
+        s->brought = step + 1;
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -187,26 +238,20 @@ static void *bring_ahead(void *arg)
 }
 
 /* Without a thread the weights come late, by the kernels' own touch. */
-static void start(struct weights_stream *s, int op)
+static void start(struct weights_stream *s, int step)
 {
     struct error ignored;
 
     weights_pages_part(s->pages);
     s->running = true;
-    s->begin = s->end = s->wanted_end = s->brought = op;
+    s->begin = s->end = s->wanted_end = s->brought = step;
     atomic_store(&s->stop, false);
     s->started = thread_start(&s->thread, bring_ahead, s, 0, &ignored);
 }
 
-void weights_stream_acquire(struct weights_stream *s, int op)
+static void acquire_step(struct weights_stream *s, int step)
 {
-    ASSERT(op >= 0 && op < s->n_ops);
-    /* Runs go forward op by op; whoever begins anew, or leaves some out, starts over. */
-    if (s->running && op != s->begin)
-        weights_stream_finish(s);
-    if (!s->running)
-        start(s, op);
-    for (; s->end < s->ops[op].ahead_end; s->end++)
+    for (; s->end < s->steps[step].ahead_end; s->end++)
         use(s, s->end);
     if (!s->started)
         return;
@@ -216,24 +261,47 @@ void weights_stream_acquire(struct weights_stream *s, int op)
         s->wanted_end = s->end;
         pthread_cond_broadcast(&s->changed);
     }
-    while (s->brought <= op)
+    while (s->brought <= step)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
+static void release_step(struct weights_stream *s)
+{
+    const struct stream_step *o = &s->steps[s->begin];
+
+    unuse(s, s->begin);
+    s->begin++;
+    for (int i = 0; i < o->n_spans; i++)
+        weights_pages_drop(s->pages, o->spans[i]);
+    if (o->table)
+        weights_pages_drop(s->pages, weights_pages_find(s->pages, o->table));
+}
+
+void weights_stream_acquire(struct weights_stream *s, int op)
+{
+    ASSERT(op >= 0 && op < s->n_ops);
+    /* Runs go forward op by op; whoever begins anew, or leaves some out, starts over. */
+    if (s->running && s->first_step[op] != s->begin)
+        weights_stream_finish(s);
+    if (!s->running)
+        start(s, s->first_step[op]);
+    acquire_step(s, s->first_step[op]);
+}
+
+void weights_stream_advance(struct weights_stream *s, int op)
+{
+    ASSERT(s->running && s->begin >= s->first_step[op] && s->begin + 1 < s->first_step[op + 1]);
+    release_step(s);
+    acquire_step(s, s->begin);
+}
+
+/* Pieces that were not asked for are left out. */
 void weights_stream_release(struct weights_stream *s, int op)
 {
-    const struct stream_op *o = &s->ops[op];
-    if (!s->running || op != s->begin || op >= s->end)
-        return; /* not acquired, or given back already */
-    unuse(s, op);
-    s->begin++;
-    for (int i = 0; i < 2; i++) {
-        if (o->weights[i])
-            weights_pages_drop(s->pages, o->weights[i]);
-    }
-    if (o->table)
-        weights_pages_drop(s->pages, o->table);
+    while (s->running && s->begin >= s->first_step[op] && s->begin < s->first_step[op + 1] &&
+           s->begin < s->end)
+        release_step(s);
 }
 
 void weights_stream_finish(struct weights_stream *s)

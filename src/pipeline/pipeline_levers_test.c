@@ -170,7 +170,7 @@ static void draws_the_same_picture_under_every_lever(struct backend *b, enum gen
     pipeline_result_clear(&first);
 }
 
-/* Blended tiles: another picture, close by. */
+/* Blended tiles, here a third of a side: another picture, close by. */
 static void draws_nearly_the_same_in_tiles(struct backend *b)
 {
     struct gen_request r = request_of(GEN_TXT2IMG);
@@ -187,9 +187,9 @@ static void draws_nearly_the_same_in_tiles(struct backend *b)
     for (int i = 0; i < TILED_SIDE * TILED_SIDE * IMAGE_CHANNELS; i++)
         sum += abs(first.images[0].px[i] - other.images[0].px[i]);
     sum /= TILED_SIDE * TILED_SIDE * IMAGE_CHANNELS;
-    if (sum > 3)
+    if (sum > 5)
         fprintf(stderr, "tiles: %.2f apart on average\n", sum);
-    CHECK(sum > 0 && sum <= 3);
+    CHECK(sum > 0 && sum <= 5);
     CHECK(other.planned_peak_bytes < first.planned_peak_bytes);
     check_memory(tight.name, &other);
     pipeline_result_clear(&first);

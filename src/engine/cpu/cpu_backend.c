@@ -80,6 +80,15 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
                                op, err);
 }
 
+static void weights_order(struct backend *b, const struct graph *g, int op,
+                          struct weights_order *out)
+{
+    const struct cpu_backend *cpu = self(b);
+
+    if (graph_op_view(g, op)->kind == GRAPH_OP_CONV)
+        cpu_conv_order(out, cpu->kernels, cpu_pool_threads(cpu->pool), g, op);
+}
+
 enum { HUGE_PAGE_BYTES = 2 << 20 };
 
 static size_t whole_pages(size_t bytes)
@@ -235,6 +244,7 @@ static const struct backend_functions functions = {
     .arena_granule = HUGE_PAGE_BYTES,
     .tensor_bytes = tensor_bytes,
     .op_needs = op_needs,
+    .weights_order = weights_order,
     .arena_new = arena_new,
     .arena_free = arena_free,
     .arena_idle = arena_idle,

@@ -18,6 +18,9 @@ struct conv_run {
     float *out; /* with into_c */
     unsigned char *workspace;
     int first_sub; /* of those that are computed at once */
+    /* The columns whose weights are there. */
+    int first_panel, piece_panels;
+    int first_group;
 };
 
 static unsigned char *shared(const struct conv_run *c)
@@ -267,9 +270,10 @@ static void pack_task(void *ctx, int task, int thread)
 {
     const struct conv_run *c = ctx;
     const struct cpu_conv_plan *p = &c->plan;
-    int panels = p->n_panels * p->panel_sets * p->subs_at_once;
+    int panels = c->piece_panels * p->panel_sets * p->subs_at_once;
     struct conv_block b = cpu_conv_plan_block(p, task / panels);
-    int panel = task % panels;
+    int panel = c->first_panel + task % panels % c->piece_panels +
+                task % panels / c->piece_panels * p->n_panels;
     unsigned char *to = shared(c) + (size_t)(task / panels) * packed_block_bytes(p) +
                         (size_t)panel * panel_bytes(p, &b);
 
@@ -351,9 +355,10 @@ static void prepare_task(void *ctx, int task, int thread)
                           left < PREPARE_ROWS ? left : PREPARE_ROWS);
 }
 
-static void columns_task(void *ctx, int group, int thread)
+static void columns_task(void *ctx, int task, int thread)
 {
     const struct conv_run *c = ctx;
+    const int group = c->first_group + task;
     const struct cpu_conv_plan *p = &c->plan;
     struct conv_region r = cpu_conv_plan_everything(p);
     float *acc = (float *)(void *)thread_part(c, thread, p->thread_acc);
@@ -457,6 +462,58 @@ static void delta_task(void *ctx, int task, int thread)
     cpu_conv_delta_prepare(ctx, task, thread);
 }
 
+/* Panels of the columns that the weight's rows [first, first + rows) make. */
+static void pack_piece(struct conv_run *c, const struct cpu_context *ctx, int64_t first,
+                       int64_t rows)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+
+    c->first_panel = (int)(first / p->k->nr);
+    c->piece_panels = (int)((rows + p->k->nr - 1) / p->k->nr);
+    cpu_pool_run(ctx->pool, pack_task, c,
+                 p->n_blocks * c->piece_panels * p->panel_sets * p->subs_at_once);
+}
+
+static void multiply_piece(struct conv_run *c, const struct cpu_context *ctx, int64_t first,
+                           int64_t rows)
+{
+    const int columns = c->plan.group_panels * c->plan.k->nr;
+
+    c->first_group = (int)(first / columns);
+    cpu_pool_run(ctx->pool, columns_task, c, (int)((rows + columns - 1) / columns));
+}
+
+/* Streamed weights come in pieces of whole groups of columns. */
+static void each_piece(struct conv_run *c, const struct cpu_context *ctx, int op,
+                       void (*work)(struct conv_run *c, const struct cpu_context *ctx,
+                                    int64_t first, int64_t rows))
+{
+    const int pieces = weights_pieces(ctx->weights, op);
+    const int64_t rows = weights_piece_rows(ctx->weights, op);
+
+    for (int i = 0; i < pieces; i++) {
+        const int64_t first = i ? i * rows : 0, left = c->plan.n - first;
+        if (i)
+            weights_advance(ctx->weights, op);
+        work(c, ctx, first, left < rows ? left : rows);
+    }
+}
+
+void cpu_conv_order(struct weights_order *out, const struct cpu_kernels *k, int n_threads,
+                    const struct graph *g, int op)
+{
+    struct cpu_conv_plan p;
+    struct error ignored;
+
+    if (!cpu_conv_plan_make(&p, k, n_threads, g, op, &ignored))
+        return;
+    /* Every thread has as much to do with each piece. */
+    const int columns = (p.share_a ? p.group_panels : 1) * k->nr;
+    *out = (struct weights_order){.rounds = p.subs / p.subs_at_once,
+                                  .halves = p.panel_sets,
+                                  .row_step = (int64_t)columns * n_threads};
+}
+
 static void run(const struct cpu_context *ctx, int op)
 {
     struct conv_run c = {0};
@@ -470,9 +527,9 @@ static void run(const struct cpu_context *ctx, int op)
         cpu_pool_run(ctx->pool, delta_task, &c.delta, cpu_conv_delta_tasks(&c.plan));
     if (!c.plan.share_a) {
         for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {
-            cpu_pool_run(ctx->pool, pack_task, &c,
-                         c.plan.n_blocks * c.plan.n_panels * c.plan.panel_sets *
-                             c.plan.subs_at_once);
+            if (c.first_sub)
+                weights_advance(ctx->weights, op);
+            each_piece(&c, ctx, op, pack_piece);
             cpu_pool_run(ctx->pool, region_task, &c, cpu_conv_plan_n_regions(&c.plan));
         }
         return;
@@ -480,7 +537,7 @@ static void run(const struct cpu_context *ctx, int op)
     if (!c.plan.direct_a)
         cpu_pool_run(ctx->pool, prepare_task, &c,
                      c.plan.n_blocks * prepare_tasks_per_block(&c.plan));
-    cpu_pool_run(ctx->pool, columns_task, &c, c.plan.n_groups);
+    each_piece(&c, ctx, op, multiply_piece);
 }
 
 const struct cpu_op cpu_conv_op = {needs, run};

@@ -16,7 +16,7 @@ struct cpu_context {
     const struct graph *graph;
     float *const *tensors;    /* by tensor number */
     unsigned char *workspace; /* 64-byte aligned, as many bytes as *_needs asked for */
-    const struct weights *weights;
+    struct weights *weights;
 };
 
 struct cpu_op {
@@ -31,6 +31,10 @@ extern const struct cpu_op cpu_conv_op; /* cpu_conv.c */
 /* What a convolution costs beside its multiplications: how many of graph_op_flops it really does,
  * and bytes moved to bring its weights to panel form once more for every window. */
 void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, int op);
+
+/* How the op of this kind reads its weight. */
+void cpu_conv_order(struct weights_order *out, const struct cpu_kernels *k, int n_threads,
+                    const struct graph *g, int op);
 
 extern const struct cpu_op cpu_attention_op;  /* cpu_attention.c */
 extern const struct cpu_op cpu_norm_group_op; /* cpu_norm.c */

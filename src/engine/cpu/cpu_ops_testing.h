@@ -47,7 +47,7 @@ static inline void ops_testing_end(void *kernels)
 
 /* Runs op number `index` in a workspace of exactly its size, full of NaN. */
 static inline void ops_testing_run(const struct cpu_op *op, const struct graph *g, int index,
-                                   float *const *tensors, const struct weights *w,
+                                   float *const *tensors, struct weights *w,
                                    const struct cpu_kernels *k, int n_threads)
 {
     struct error err;
@@ -89,7 +89,7 @@ static inline struct cpu_kernels ops_testing_padded(const struct cpu_kernels *po
  * within `tolerance` of want (tensor `out`) and be the same bits for every number of threads. */
 static inline void ops_testing_compare(const char *why, const struct cpu_op *op,
                                        const struct graph *g, int index, float **tensors, int out,
-                                       const struct weights *w, const double *want,
+                                       struct weights *w, const double *want,
                                        double tolerance)
 {
     static const int threads[] = {1, 2, 3, 5};

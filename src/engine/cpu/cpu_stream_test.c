@@ -55,6 +55,43 @@ static void build_text(struct world *w)
     w->out = layer(w->g, graph_embed(w->g, &embed), 0);
 }
 
+/* Weights of 16 and 32 MB: a 3x3 convolution whose rows are many beside its weights, one where they
+ * are few, one of a doubled picture, and a gated layer of two halves. */
+static void build_large(struct world *w)
+{
+    const int64_t first[] = {96, 64, 3, 3}, wide[] = {960, 960, 3, 3}, gate[] = {8192, 960},
+                  back[] = {64, 4096}, bias[] = {8192};
+    struct graph_conv conv = {.kernel = 3, .stride = 1, .pad_before = 1, .pad_after = 1};
+
+    w->in = graph_input(w->g, (struct graph_shape){1, 64, 40, 40});
+    conv.in.x = w->in;
+    conv.out_c = 96;
+    conv.weight = graph_weight(w->g, 4, first, "many_rows.weight");
+    int x = graph_conv(w->g, &conv);
+    const int64_t widen[] = {960, 96, 3, 3};
+    conv.in.x = x;
+    conv.out_c = 960;
+    conv.stride = 2;
+    conv.weight = graph_weight(w->g, 4, widen, "wider.weight");
+    x = graph_conv(w->g, &conv);
+    conv.in.x = x;
+    conv.weight = graph_weight(w->g, 4, wide, "few_rows.weight");
+    x = graph_conv(w->g, &conv);
+    conv.in.x = x;
+    conv.in.enlarge = true;
+    conv.stride = 1;
+    conv.weight = graph_weight(w->g, 4, wide, "doubled.weight");
+    x = graph_conv(w->g, &conv);
+    conv = (struct graph_conv){
+        .in.x = x, .out_c = 4096, .kernel = 1, .stride = 1, .act = GRAPH_ACT_GEGLU};
+    conv.weight = graph_weight(w->g, 2, gate, "gate.weight");
+    conv.bias = graph_weight(w->g, 1, bias, "gate.bias");
+    x = graph_conv(w->g, &conv);
+    conv = (struct graph_conv){.in.x = x, .out_c = 64, .kernel = 1, .stride = 1};
+    conv.weight = graph_weight(w->g, 2, back, "back.weight");
+    w->out = graph_conv(w->g, &conv);
+}
+
 static void open_world(struct world *w, void (*build)(struct world *w))
 {
     struct error err;
@@ -232,8 +269,35 @@ static void brings_of_a_token_table_only_what_rows_touch(void)
     close_world(&w);
 }
 
+static void streams_large_weights_in_pieces(void)
+{
+    struct world w;
+    int64_t held;
+    open_world(&w, build_large);
+    float *want = held_result(&w, &held);
+    const int64_t largest = 2 * (int64_t)960 * 960 * 9;
+    const int64_t planned = (int64_t)weights_peak_resident_bytes(w.weights, WEIGHTS_STREAMED);
+
+    if (planned >= largest)
+        fprintf(stderr, "planned %lld\n", (long long)planned);
+    CHECK(planned < largest);
+    weights_set_policy(w.weights, WEIGHTS_STREAMED);
+    for (int i = 0; i < 3; i++) {
+        const int64_t before = weights_testing_status("VmRSS"), grown = run(&w);
+        CHECK(memcmp(want, w.output, (size_t)w.n_out * sizeof(float)) == 0);
+        if (w.sees_pages && grown > planned + slack)
+            fprintf(stderr, "planned %lld, grown %lld\n", (long long)planned, (long long)grown);
+        CHECK(!w.sees_pages || grown <= planned + slack);
+        CHECK(!w.sees_pages || weights_testing_status("VmRSS") - before < slack);
+    }
+    leaves_nothing_behind_when_cancelled(&w);
+    free(want);
+    close_world(&w);
+}
+
 int main(void)
 {
+    streams_large_weights_in_pieces();
     struct world w;
     open_world(&w, build_layers);
     streams_layers_through_two_layers_of_memory(&w);

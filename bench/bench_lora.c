@@ -1,0 +1,97 @@
+#include "bench_lora.h"
+
+#include "base/clock.h"
+#include "bench_model.h"
+#include "nn/vae.h"
+#include "plan/network.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct bench {
+    struct model *model;
+    struct lora_set *loras;
+    struct network plain, with;
+    double plain_s[BENCH_REPORT_MAX_RUNS], with_s[BENCH_REPORT_MAX_RUNS];
+};
+
+static bool open_loras(struct lora_set *s, const struct model *m, const char *const *paths, int n,
+                       struct error *err)
+{
+    struct lora_set_wish wishes[BENCH_LORA_MAX];
+
+    for (int i = 0; i < n; i++)
+        wishes[i] = (struct lora_set_wish){
+            .name = paths[i], .is_path = true, .text_scale = 1, .unet_scale = 1};
+    lora_set_open(s, wishes, n, NULL, model_view(m));
+    return s->n_warnings == 0 || error_set(err, ERROR_INVALID, "%s", s->warnings[0]);
+}
+
+static bool start(struct network *n, const struct bench *x, const struct lora_set *loras,
+                  struct backend *b, int width, int height, struct error *err)
+{
+    const struct network_options options = {.loras = loras};
+    const int scale = vae_scale(&model_view(x->model)->vae);
+
+    return network_unet(n, x->model, b, 2, height / scale, width / scale, &options, err) &&
+           exec_start(n->exec, NULL, err) && bench_model_fill(n, err) &&
+           exec_run(n->exec, NULL, NULL, err);
+}
+
+static bool timed(double *seconds, struct network *n, struct error *err)
+{
+    const double begin = clock_seconds();
+    const bool ok = exec_run(n->exec, NULL, NULL, err);
+    *seconds = clock_seconds() - begin;
+    return ok;
+}
+
+static bool measure(struct bench *x, int runs, struct error *err)
+{
+    for (int i = 0; i < runs; i++)
+        if (!timed(&x->plain_s[i], &x->plain, err) || !timed(&x->with_s[i], &x->with, err))
+            return false;
+    return true;
+}
+
+static void print_both(const struct bench_report *r, const struct bench *x)
+{
+    const struct bench_result *plain = &r->results[r->n_results - 2], *with = plain + 1;
+
+    bench_report_print_result(r, plain);
+    bench_report_print_result(r, with);
+    printf("the LoRAs cost %.2f %% of a step, %.1f MB of weights and %.1f MB of arena\n",
+           100 * (with->median_s / plain->median_s - 1),
+           (double)(x->with.resident_bytes - x->plain.resident_bytes) / 1e6,
+           ((double)x->with.arena_bytes - (double)x->plain.arena_bytes) / 1e6);
+}
+
+bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa, const char *model,
+                    const char *const *loras, int n_loras, int width, int height, bool print,
+                    struct error *err)
+{
+    struct bench *x = calloc(1, sizeof *x);
+    char what[64];
+
+    if (!x || !(x->loras = calloc(1, sizeof *x->loras))) {
+        free(x);
+        return error_set(err, ERROR_MEMORY, "no memory to measure LoRAs");
+    }
+    bool ok = model_open(&x->model, model, err) &&
+              open_loras(x->loras, x->model, loras, n_loras, err) &&
+              start(&x->plain, x, NULL, b, width, height, err) &&
+              start(&x->with, x, x->loras, b, width, height, err) && measure(x, r->runs, err);
+    snprintf(what, sizeof what, "guided step %dx%d", width, height);
+    ok = ok && bench_report_add(r, what, isa, x->plain.flops, x->plain_s, r->runs, err);
+    snprintf(what, sizeof what, "guided step %dx%d, %d LoRAs", width, height, n_loras);
+    ok = ok && bench_report_add(r, what, isa, x->with.flops, x->with_s, r->runs, err);
+    if (ok && print)
+        print_both(r, x);
+    network_clear(&x->plain);
+    network_clear(&x->with);
+    lora_set_clear(x->loras);
+    model_close(x->model);
+    free(x->loras);
+    free(x);
+    return ok;
+}
