@@ -3,8 +3,8 @@
  * A family is a dialect that clients speak: our own, AUTOMATIC1111's /sdapi/v1, OpenAI's /v1.  Each
  * has a table of routes (api_native.c, api_sdapi.c, ...) whose handlers translate its fields into
  * the canonical request (request/gen_job.h) and its answers back.  What they share, such as
- * submitting, waiting and reading results, stands in api_submit.h, api_wait.h, api_result.h and
- * api_input.h. */
+ * submitting, waiting and reading results, stands in api_submit.h, api_wait.h, api_late.h,
+ * api_result.h and api_input.h. */
 #ifndef API_API_H
 #define API_API_H
 
