@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -273,13 +274,51 @@ static void takes_textual_inversions(const struct fixture *f)
     /* What does not fit is told once and is a word like others. */
     struct gen_result after = draw(f, &wrong);
     CHECK(same(&before, 0, &after, 0) && after.warnings.n == 1);
-    CHECK(strstr(after.warnings.text[0], "'wq' stays an ordinary word") &&
+    CHECK(strstr(after.warnings.text[0], "'wq' stays an ordinary word: wq.safetensors: ") &&
           strstr(after.warnings.text[0], "have 63 numbers, the model's text encoder takes 64"));
     pipeline_result_clear(&before);
     pipeline_result_clear(&after);
     CHECK(pipeline_set_embeddings(f->pipeline, NULL, &err));
     unlink(good);
     unlink(bad);
+    rmdir(dir);
+}
+
+static void takes_textual_inversions_from_folders_within(const struct fixture *f)
+{
+    const struct model *m = pipeline_model(f->pipeline);
+    const int width = model_view(m)->clip[0].width;
+    char dir[] = "/tmp/prompt-words-test-XXXXXX", inner[64], good[96], out[96], linked[96];
+    struct gen_request word = request("a zq_red circle"), red = request("a red circle");
+    struct gen_request outside = request("a zq_out circle");
+    struct error err = {0};
+    int32_t id;
+    size_t n;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(inner, sizeof inner, "%s/words", dir);
+    snprintf(good, sizeof good, "%s/words/zq_red.safetensors", dir);
+    snprintf(out, sizeof out, "%s/zq_out.safetensors", dir);
+    snprintf(linked, sizeof linked, "%s/words/zq_out.safetensors", dir);
+    CHECK(mkdir(inner, 0700) == 0 && symlink(out, linked) == 0);
+    CHECK(tokenizer_encode(f->tokenizer, &id, 1, &n, "red", 3, &err) && n == 1);
+    CHECK(write_word(good, m, id, width) && write_word(out, m, id, width));
+    struct gen_result before = draw(f, &outside);
+
+    CHECK(pipeline_set_embeddings(f->pipeline, dir, &err));
+    CHECK(same_pictures(f, &word, &red));
+    /* A link out of the folder is followed nowhere. */
+    CHECK(pipeline_set_embeddings(f->pipeline, inner, &err));
+    CHECK(same_pictures(f, &word, &red));
+    struct gen_result after = draw(f, &outside);
+    CHECK(same(&before, 0, &after, 0) && after.warnings.n == 0);
+    pipeline_result_clear(&before);
+    pipeline_result_clear(&after);
+    CHECK(pipeline_set_embeddings(f->pipeline, NULL, &err));
+    unlink(good);
+    unlink(linked);
+    unlink(out);
+    rmdir(inner);
     rmdir(dir);
 }
 
@@ -340,6 +379,7 @@ int main(void)
         changes_texts_from_step_to_step(&f);
         adds_up_composed_prompts(&f);
         takes_textual_inversions(&f);
+        takes_textual_inversions_from_folders_within(&f);
         takes_tags_out_and_tells(&f);
         plans_for_what_long_prompts_take(&f);
         refuses_what_was_not_planned(&f);

@@ -6,10 +6,12 @@
 #include "text/prompt_scan.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { MAX_PATH_BYTES = 4096, MAX_FILES = 65536, TEXTS = 2 };
+enum { MAX_PATH_BYTES = 4096, MAX_FILES = 65536, MAX_DEPTH = 5, TEXTS = 2 };
 
 /* Texts and names are compared without regard to case, as the tokenizer reads them; ASCII's is
  * enough to find a file, and the tokens decide. */
@@ -62,6 +64,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The name behind the last slash. */
+static const char *base_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? slash + 1 : file;
+}
+
 /* Whether the file's name without its ending is a word of a text. */
 static bool is_named(bool *named, const char *file, char *const *texts, struct error *err)
 {
@@ -78,22 +87,71 @@ static bool is_named(bool *named, const char *file, char *const *texts, struct e
     return name != NULL;
 }
 
-/* The files of a folder that a text names, in the order of their names. */
-static bool list_files(struct names *out, const char *dir, char *const *texts, struct error *err)
+/* A walk through the folder of embeddings and those in it. */
+struct walk {
+    struct names *out;
+    const char *root; /* with every link followed */
+    char *const *texts;
+    int files; /* looked at so far */
+};
+
+/* A file or folder of the root, not somewhere that a link leads to. */
+static bool is_inside(const char *root, const char *path)
 {
-    DIR *d = opendir(dir);
+    const size_t len = strlen(root);
+    char *real = realpath(path, NULL);
+    const bool inside = real && strncmp(real, root, len) == 0 && real[len] == '/';
+
+    free(real);
+    return inside;
+}
+
+static bool list_files(struct walk *w, const char *below, int depth, struct error *err);
+
+static bool look_at(struct walk *w, const char *below, const char *name, int depth,
+                    struct error *err)
+{
+    char file[MAX_PATH_BYTES], path[MAX_PATH_BYTES];
+    struct stat st;
+    bool named = false;
+
+    const int n = snprintf(file, sizeof file, "%s%s%s", below, *below ? "/" : "", name);
+    const int m = snprintf(path, sizeof path, "%s/%s", w->root, file);
+    if (n < 0 || n >= MAX_PATH_BYTES || m < 0 || m >= MAX_PATH_BYTES || lstat(path, &st) != 0)
+        return true;
+    if (S_ISDIR(st.st_mode)) /* links to folders are not followed: they may go in circles */
+        return depth + 1 == MAX_DEPTH || list_files(w, file, depth + 1, err);
+    if (!is_named(&named, name, w->texts, err))
+        return false;
+    return !named || !is_inside(w->root, path) || add_name(w->out, file, err);
+}
+
+/* The files below the root that a text names, each by its path there. */
+static bool list_files(struct walk *w, const char *below, int depth, struct error *err)
+{
+    char path[MAX_PATH_BYTES];
+    const struct dirent *entry;
     bool ok = true;
 
-    for (int i = 0; d && ok && i < MAX_FILES; i++) {
-        const struct dirent *entry = readdir(d);
-        bool named;
-        if (!entry)
-            break;
-        ok = is_named(&named, entry->d_name, texts, err) &&
-             (!named || add_name(out, entry->d_name, err));
+    const int n = snprintf(path, sizeof path, "%s%s%s", w->root, *below ? "/" : "", below);
+    DIR *d = n > 0 && n < MAX_PATH_BYTES ? opendir(path) : NULL;
+    while (d && ok && w->files < MAX_FILES && (entry = readdir(d)) != NULL) {
+        w->files++;
+        ok = entry->d_name[0] == '.' || look_at(w, below, entry->d_name, depth, err);
     }
     if (d)
         closedir(d);
+    return ok;
+}
+
+/* In the order of their names. */
+static bool find_files(struct names *out, const char *dir, char *const *texts, struct error *err)
+{
+    char *root = realpath(dir, NULL);
+    struct walk w = {.out = out, .root = root, .texts = texts};
+    bool ok = !root || list_files(&w, "", 0, err);
+
+    free(root);
     if (ok && out->n > 1)
         qsort(out->name, out->n, sizeof *out->name, by_name);
     return ok;
@@ -140,6 +198,13 @@ static bool add_word(struct prompt_words *w, const struct text_inversion *t, con
     return true;
 }
 
+/* An error about the file at path, which it begins with, without the folder of embeddings: whoever
+ * asked need not know where that is. */
+static const char *without_folder(const char *text, const char *path, const char *file)
+{
+    return strncmp(text, path, strlen(path)) == 0 ? text + (strlen(path) - strlen(file)) : text;
+}
+
 /* What is wrong with one file is told, and does not end the run. */
 static bool take_file(struct prompt_words *w, const char *dir, const char *file,
                       const struct model_info *info, const struct tokenizer *const tokenizer[2],
@@ -151,8 +216,9 @@ static bool take_file(struct prompt_words *w, const char *dir, const char *file,
     struct text_inversion t = {0};
     struct error why = {0};
 
-    const size_t stem = tensor_file_stem(file);
-    memcpy(name, file, stem < sizeof name ? stem : 0);
+    const char *base = base_of(file);
+    const size_t stem = tensor_file_stem(base);
+    memcpy(name, base, stem < sizeof name ? stem : 0);
     name[stem < sizeof name ? stem : 0] = '\0';
     const bool ok = fs_join(path, sizeof path, dir, file, &why) &&
                     text_inversion_load(&t, path, width, &why) &&
@@ -165,7 +231,8 @@ static bool take_file(struct prompt_words *w, const char *dir, const char *file,
         return false;
     }
     if (warnings)
-        gen_warnings_add(warnings, "'%s' stays an ordinary word: %s", name, why.text);
+        gen_warnings_add(warnings, "'%s' stays an ordinary word: %s", name,
+                         without_folder(why.text, path, file));
     return true;
 }
 
@@ -174,7 +241,7 @@ static bool read_words(struct prompt_words *out, const char *dir, char *const *t
                        struct gen_warnings *warnings, struct error *err)
 {
     struct names files = {0};
-    bool ok = list_files(&files, dir, texts, err);
+    bool ok = find_files(&files, dir, texts, err);
 
     for (int i = 0; ok && i < 2 && files.n; i++) {
         out->words[i] = calloc(PROMPT_WORDS_MAX, sizeof *out->words[i]);

@@ -1,5 +1,6 @@
-/* The textual inversions that a request's prompts name, from a folder of files: x.safetensors or
- * x.pt is the word x.  Internal to pipeline/. */
+/* The textual inversions that a request's prompts name, from a folder of files and folders:
+ * x.safetensors or x.pt is the word x, wherever it lies there.  A link that leads out of the folder
+ * is not followed.  Internal to pipeline/. */
 #ifndef PIPELINE_PROMPT_WORDS_H
 #define PIPELINE_PROMPT_WORDS_H
 
