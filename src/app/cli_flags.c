@@ -17,6 +17,8 @@ const struct cli_command cli_flags_commands[] = {
     {"inspect", CLI_INSPECT, "PATH", true,
      "tells what a model holds: a folder, a file, or a name in models_dir"},
     {"lora-check", CLI_LORA_CHECK, NULL, false, "tells which LoRAs fit a model, and why not"},
+    {"models", CLI_MODELS, "KIND", false,
+     "lists models, loras, upscalers, embeddings and vaes in their folders"},
     {"upscale", CLI_UPSCALE, NULL, false, "enlarges a picture with a network or a filter"},
     {"serve", CLI_SERVE, NULL, false, "answers requests over HTTP, until it is stopped"},
     {"client", CLI_CLIENT, NULL, false,
@@ -146,6 +148,9 @@ const struct cli_flag cli_flags_rows[] = {
     {"list", CLI_SWITCH, CLI_CLIENT, AT(list), ANY, NULL, "lists the server's jobs"},
     {"manual", CLI_SWITCH, CLI_SETTINGS, AT(manual), ANY, NULL, "prints docs/settings.md"},
     {"json", CLI_SWITCH, CLI_PLAN, AT(json), ANY, NULL, "prints the plan as JSON"},
+    {"json", CLI_SWITCH, CLI_MODELS, AT(json), ANY, NULL, "prints the lists as JSON"},
+    {"hash", CLI_SWITCH, CLI_MODELS, AT(hash), ANY, NULL,
+     "reads files whose SHA-256 is not known yet, and remembers it"},
     {"help", CLI_SWITCH, ~0u, AT(help), ANY, NULL, "explains the command"},
     {.name = NULL},
 };

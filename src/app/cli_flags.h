@@ -24,6 +24,7 @@ enum cli_command_bit {
     CLI_UPSCALE = 1024,
     CLI_SERVE = 2048,
     CLI_CLIENT = 1 << 20,
+    CLI_MODELS = 32768,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN | CLI_CLIENT, /* commands that take a whole request */
     CLI_EDIT = CLI_IMG2IMG | CLI_PLAN | CLI_CLIENT, /* and may begin with a picture */
@@ -86,7 +87,7 @@ struct cli_options {
     const char *server;       /* client: NULL when not given, like the next two */
     const char *job, *cancel; /* ids of jobs */
     bool list, no_wait;
-    bool manual, json, help, all;
+    bool manual, json, help, all, hash;
 };
 
 enum cli_flag_kind {

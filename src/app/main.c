@@ -8,6 +8,7 @@
 #include "app/cli_inspect.h"
 #include "app/cli_interrupt.h"
 #include "app/cli_lora_check.h"
+#include "app/cli_models.h"
 #include "app/cli_plan.h"
 #include "app/cli_status.h"
 #include "app/cli_upscale.h"
@@ -51,6 +52,9 @@ static bool run_command(const struct cli_options *o, char **argv, struct error *
         return cli_inspect_run(o, stdout, err);
     case CLI_LORA_CHECK:
         return cli_lora_check_run(o, stdout, err);
+    case CLI_MODELS:
+        cli_interrupt_install();
+        return cli_models_run(o, stdout, err);
     case CLI_UPSCALE:
         cli_interrupt_install();
         return cli_upscale_run(o, stderr, err);

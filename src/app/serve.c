@@ -7,13 +7,12 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/thread.h"
-#include "generator/generator_model.h"
+#include "generator/generator_library.h"
 #include "http/http_auth.h"
 #include "http/http_listen.h"
 #include "http/http_server.h"
 #include "http/http_sign.h"
 #include "jobs/job_queue.h"
-#include "library/library.h"
 #include "supervisor/supervisor.h"
 
 #ifdef __GLIBC__
@@ -92,26 +91,6 @@ static bool open_queue(struct serve *s, const struct settings *o, struct error *
         return false;
     job_queue_on_change(s->queue, api_wait_changed, s->wait);
     return true;
-}
-
-static bool open_library(struct serve *s, const struct settings *o, struct error *err)
-{
-    struct generator_model demo;
-    struct error no_demo;
-    char hashes[PATH_BYTES];
-    bool has_demo = generator_model_find(&demo, "", o->models_dir, &no_demo);
-    struct library_settings l = {.default_model = o->model,
-                                 .demo_model = has_demo ? demo.path : NULL};
-
-    l.folders[LIBRARY_MODEL] = o->models_dir;
-    l.folders[LIBRARY_LORA] = o->loras_dir;
-    l.folders[LIBRARY_UPSCALER] = o->upscalers_dir;
-    l.folders[LIBRARY_EMBEDDING] = o->embeddings_dir;
-    l.folders[LIBRARY_VAE] = o->vae_dir;
-    if (!fs_join(hashes, sizeof hashes, o->data_dir, "hashes.json", err))
-        return false;
-    l.hash_file = hashes;
-    return library_open(&s->library, &l, err);
 }
 
 static bool open_http(struct serve *s, const struct settings *o, struct error *err)
@@ -228,7 +207,8 @@ static void close_all(struct serve *s, const struct settings *o)
 
 static bool open_all(struct serve *s, const struct settings *o, struct error *err)
 {
-    if (!open_auth(s, o, err) || !open_queue(s, o, err) || !open_library(s, o, err))
+    if (!open_auth(s, o, err) || !open_queue(s, o, err) ||
+        !generator_library_open(&s->library, o, err))
         return false;
     const struct supervisor_options w = {.settings = o, .queue = s->queue, .log = &s->log};
     if (!supervisor_open(&s->supervisor, &w, err) || !open_http(s, o, err))

@@ -37,6 +37,12 @@ const struct settings_row settings_rows[] = {
      "folder of LoRAs, which requests call by their name"},
     {FIELD(upscalers_dir), SETTINGS_TEXT, 0, 0, "upscalers", "UPSCALERS_DIR", NULL,
      "folder of upscalers, which requests call by their name"},
+    {FIELD(labels_file), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
+     "JSON file of models' names and what they are called in lists; empty: labels.json in "
+     "models_dir, or else the labels that the program comes with"},
+    {FIELD(hf_cache), SETTINGS_TEXT, 0, 0, "", "HF_HUB_CACHE", NULL,
+     "hub folder of a Hugging Face cache, which links in the folders of models may lead into; "
+     "empty: none"},
     {FIELD(isa), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto portable avx2 avx512 amx neon",
      "instruction set of the CPU kernels; auto takes the best there is"},
     {FIELD(threads), SETTINGS_INT, 0, 256, "0", NULL, NULL,

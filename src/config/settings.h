@@ -40,6 +40,8 @@ struct settings {
     char prompt_syntax[SETTINGS_TEXT_BYTES];
     char loras_dir[SETTINGS_TEXT_BYTES];
     char upscalers_dir[SETTINGS_TEXT_BYTES];
+    char labels_file[SETTINGS_TEXT_BYTES];
+    char hf_cache[SETTINGS_TEXT_BYTES];
     char isa[32];
     int64_t threads;
     int64_t max_side;
