@@ -13,6 +13,7 @@
 #include "app/cli_status.h"
 #include "app/cli_upscale.h"
 #include "app/serve.h"
+#include "app/worker.h"
 #include "config/env_file.h"
 
 #include <stdio.h>

@@ -64,7 +64,7 @@ bool supervisor_skip(struct supervisor *s, const char *id);
  *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}}: what `plan --json`
  *                      prints, for the worker as it stands now
  *   "inspect" planner  {"model": name}: what the file holds
- *   "hash"    planner  {"path": file}: {"sha256": hex}
+ *   "hash"    planner  {"kind": "model", "lora", ..., "name"}: {"sha256", "short_hash"}
  *   "memory"  worker   null: {"resident_bytes", "peak_bytes", "model", "reserved_bytes"}
  *   "unload"  worker   null: models leave memory, after the job that runs; the answer is "memory"'s
  */

@@ -29,6 +29,8 @@ bool supervisor_protocol_settings(json_t **out, const char *role, const struct s
     bool ok = values != NULL;
 
     for (size_t i = 0; ok && i < settings_row_count; i++) {
+        if (settings_is_secret(&settings_rows[i]))
+            continue; /* nobody but the server has a use for it */
         settings_write(value, sizeof value, s, &settings_rows[i]);
         ok = json_object_set_new(values, settings_rows[i].key, json_string(value)) == 0 ||
              error_set(err, ERROR_INVALID, "the setting %s is not UTF-8", settings_rows[i].key);

@@ -1,0 +1,209 @@
+#include "app/worker.h"
+
+#include "app/cli_help.h"
+#include "app/planner.h"
+#include "app/worker_confine.h"
+#include "app/worker_engine.h"
+#include "memory/process_memory.h"
+#include "supervisor/supervisor_protocol.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TELL_MS = 10000, FIRST_LINE_MS = 60000, ALIVE_MS = 1000 };
+
+struct worker {
+    struct settings settings;
+    struct log log;
+    struct channel *channel;
+    struct worker_engine *engine; /* of the role "worker" */
+    struct worker_engine_state told;
+};
+
+/* Ends the process without looking back: there is nobody to tell. */
+static void say(struct worker *w, json_t *doc)
+{
+    struct error err;
+
+    if (!doc || !channel_write(w->channel, doc, TELL_MS, &err))
+        _exit(1);
+    json_decref(doc);
+}
+
+/* The next line; *any is false after timeout_ms without one.  The server's end is ours. */
+static bool next(struct worker *w, struct json *out, int timeout_ms, bool *any, struct error *err)
+{
+    enum channel_got got;
+
+    for (;;) {
+        if (!channel_read(w->channel, &got, out, err))
+            return false;
+        if (got == CHANNEL_END)
+            _exit(0);
+        *any = got == CHANNEL_DOCUMENT;
+        if (*any)
+            return true;
+        bool readable;
+        if (!channel_wait(w->channel, timeout_ms, &readable, err))
+            return false;
+        if (!readable)
+            return true;
+    }
+}
+
+/* Once a second while a job runs, and when something has changed. */
+static void tell_alive(struct worker *w)
+{
+    const struct worker_engine_state s = worker_engine_state(w->engine);
+    struct process_memory now = {0};
+    struct error ignored = {0};
+
+    if (!s.busy && s.ticks == w->told.ticks && strcmp(s.model, w->told.model) == 0)
+        return;
+    (void)!process_memory_read(&now, &ignored);
+    w->told = s;
+    say(w, json_pack("{s:s, s:I, s:I, s:s}", "is", "alive", "ticks", (json_int_t)s.ticks,
+                     "resident_bytes", (json_int_t)now.resident_bytes, "model", s.model));
+}
+
+static void hear_ask(struct worker *w, const json_t *doc)
+{
+    const json_int_t n = json_integer_value(json_object_get(doc, "n"));
+    const char *what = supervisor_protocol_text(doc, "what");
+
+    if (strcmp(what, "memory") == 0)
+        say(w, json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "answer",
+                         worker_engine_memory(w->engine)));
+    else if (strcmp(what, "unload") == 0)
+        worker_engine_unload(w->engine, n);
+    else
+        say(w, json_pack("{s:s, s:I, s:{s:s, s:s}}", "is", "answer", "n", n, "error", "code",
+                         "invalid", "text", "the worker does not know this question"));
+}
+
+static void hear_run(struct worker *w, const json_t *doc)
+{
+    struct error err = {0};
+
+    if (!worker_engine_run(w->engine, doc, &err))
+        say(w,
+            json_pack("{s:s, s:s, s:o}", "is", "failed", "id", supervisor_protocol_text(doc, "id"),
+                      "error", supervisor_protocol_error(&err)));
+}
+
+static void hear(struct worker *w, const json_t *doc)
+{
+    static const struct {
+        const char *op;
+        enum generator_wish wish;
+    } wishes[] = {
+        {"cancel", GENERATOR_CANCEL}, {"interrupt", GENERATOR_FINISH}, {"skip", GENERATOR_SKIP}};
+    const char *op = supervisor_protocol_text(doc, "op");
+
+    if (strcmp(op, "run") == 0)
+        hear_run(w, doc);
+    else if (strcmp(op, "ask") == 0)
+        hear_ask(w, doc);
+    else if (strcmp(op, "stop") == 0)
+        _exit(0);
+    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++)
+        if (strcmp(op, wishes[i].op) == 0)
+            worker_engine_wish(w->engine, supervisor_protocol_text(doc, "id"), wishes[i].wish);
+}
+
+static bool serve_worker(struct worker *w, struct error *err)
+{
+    struct json doc;
+    bool any;
+
+    for (;;) {
+        if (!next(w, &doc, ALIVE_MS, &any, err))
+            return false;
+        if (any) {
+            hear(w, doc.root);
+            json_clear(&doc);
+        }
+        tell_alive(w);
+    }
+}
+
+static bool serve_planner(struct worker *w, struct error *err)
+{
+    struct json doc;
+    bool any;
+
+    for (;;) {
+        if (!next(w, &doc, -1, &any, err))
+            return false;
+        if (!any)
+            continue;
+        const char *op = supervisor_protocol_text(doc.root, "op");
+        if (strcmp(op, "stop") == 0)
+            _exit(0);
+        if (strcmp(op, "ask") == 0)
+            say(w, planner_answer(&w->settings, doc.root));
+        json_clear(&doc);
+    }
+}
+
+static enum log_level level_of(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(names[i], name) == 0)
+            return (enum log_level)i;
+    return LOG_INFO;
+}
+
+/* The first line: who we are and how the server is set. */
+static bool introduce(struct worker *w, const char *role, struct error *err)
+{
+    const bool is_worker = strcmp(role, "worker") == 0;
+    char confinement[WORKER_CONFINE_TEXT_BYTES];
+    struct json doc;
+    bool any;
+
+    if (!channel_open(&w->channel, SUPERVISOR_PROTOCOL_FD, err) ||
+        !next(w, &doc, FIRST_LINE_MS, &any, err))
+        return false;
+    bool ok = (any || error_set(err, ERROR_IO, "the server does not say how it is set")) &&
+              supervisor_protocol_read_settings(&w->settings, doc.root, err);
+    json_clear(&doc);
+    if (!ok)
+        return false;
+    log_to_file(&w->log, stderr, level_of(w->settings.log_level), role);
+    /* Threads inherit what holds for the one that starts them. */
+    worker_confine(&w->settings, is_worker, confinement);
+    log_event(&w->log, LOG_INFO, "confined", "by=\"%s\"", confinement);
+    if (is_worker &&
+        !worker_engine_open(&w->engine, &w->settings, w->channel, &w->log, cli_help_version(), err))
+        return false;
+    say(w, json_pack("{s:s, s:s}", "is", "ready", "confinement", confinement));
+    return true;
+}
+
+bool worker_is_asked_for(int argc, char *const *argv)
+{
+    return argc == 2 && (strcmp(argv[1], "worker") == 0 || strcmp(argv[1], "planner") == 0);
+}
+
+int worker_main(char *const *argv)
+{
+    static struct worker w; /* settings are large */
+    const char *role = argv[1];
+    struct error err = {0};
+    struct stat st;
+
+    if (fstat(SUPERVISOR_PROTOCOL_FD, &st) != 0 || !S_ISSOCK(st.st_mode)) {
+        fprintf(stderr, "diffusionapi: %s is started by `diffusionapi serve` only\n", role);
+        return 2;
+    }
+    worker_confine_early(SUPERVISOR_PROTOCOL_FD);
+    if (!introduce(&w, role, &err) ||
+        !(strcmp(role, "worker") == 0 ? serve_worker(&w, &err) : serve_planner(&w, &err)))
+        fprintf(stderr, "diffusionapi: %s: %s\n", role, err.text);
+    _exit(1);
+}
