@@ -82,6 +82,8 @@ int main(int argc, char **argv)
     struct cli_options options;
     struct error err = {0};
 
+    if (worker_is_asked_for(argc, argv))
+        return worker_main(argv);
     /* The server's variables may also stand in a file, as the original's did. */
     bool is_server = argc > 1 && strcmp(argv[1], "serve") == 0;
     bool ok = (!is_server || env_file_apply(".env", &err)) &&

@@ -187,6 +187,7 @@ static void close_all(struct serve *s, const struct settings *o)
     s->stopping = true;
     if (s->http)
         http_server_quiesce(s->http);
+    supervisor_stop(s->supervisor, (double)o->stop_seconds); /* who waits for an answer gets one */
     if (s->wait)
         api_wait_stop(s->wait);
     http_server_close(s->http);

@@ -80,15 +80,23 @@ bool supervisor_open(struct supervisor **out, const struct supervisor_options *o
     return false;
 }
 
-void supervisor_close(struct supervisor *s, double grace_seconds)
+void supervisor_stop(struct supervisor *s, double grace_seconds)
 {
     if (!s)
         return;
     pthread_mutex_lock(&s->lock);
+    if (!s->stopping)
+        s->grace_seconds = grace_seconds > 0 ? grace_seconds : 0;
     s->stopping = s->status.stopping = true;
-    s->grace_seconds = grace_seconds > 0 ? grace_seconds : 0;
     pthread_mutex_unlock(&s->lock);
     supervisor_wake(s);
+}
+
+void supervisor_close(struct supervisor *s, double grace_seconds)
+{
+    if (!s)
+        return;
+    supervisor_stop(s, grace_seconds);
     pthread_join(s->thread, NULL);
     close(s->wake[0]);
     close(s->wake[1]);

@@ -37,6 +37,10 @@ struct supervisor_options {
 bool supervisor_open(struct supervisor **out, const struct supervisor_options *o,
                      struct error *err) MUST_CHECK;
 
+/* Begins to stop, and does not wait: no more jobs are taken, questions that wait fail at once with
+ * ERROR_BUSY, and so do later ones.  The first grace_seconds count.  Accepts NULL. */
+void supervisor_stop(struct supervisor *s, double grace_seconds);
+
 /* Takes no more jobs, gives the running one grace_seconds to end and gives it back to the queue
  * otherwise, attempt not counted; ends all processes.  Accepts NULL. */
 void supervisor_close(struct supervisor *s, double grace_seconds);

@@ -185,13 +185,13 @@ static void fail_locked(struct supervisor_ask *a, const char *reason)
     a->answered = true;
 }
 
-void supervisor_asks_lost(struct supervisor *s, bool for_planner, const char *reason)
+void supervisor_asks_lost(struct supervisor *s, bool for_planner, bool all, const char *reason)
 {
     pthread_mutex_lock(&s->lock);
     for (struct supervisor_ask *a = s->asks; a; a = a->next) {
-        if (a->for_planner != for_planner || a->answered || !a->sent)
+        if (a->for_planner != for_planner || a->answered || (!a->sent && !all))
             continue;
-        if (a->tried_again)
+        if (a->tried_again || all)
             fail_locked(a, reason);
         a->tried_again = true;
         a->sent = false;

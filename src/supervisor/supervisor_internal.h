@@ -80,8 +80,9 @@ void supervisor_jobs_settle(struct supervisor *s);
 void supervisor_asks_send(struct supervisor *s);
 void supervisor_asks_hear(struct supervisor *s, const json_t *doc);
 bool supervisor_asks_any(struct supervisor *s, bool for_planner);
-/* A process is gone: its questions are asked once more, then fail. */
-void supervisor_asks_lost(struct supervisor *s, bool for_planner, const char *reason);
+/* A process is gone: its questions are asked once more, then fail.  all: it never was ready, so
+ * that nothing that waits for it has a chance. */
+void supervisor_asks_lost(struct supervisor *s, bool for_planner, bool all, const char *reason);
 /* No more questions: all that wait fail. */
 void supervisor_asks_end(struct supervisor *s);
 

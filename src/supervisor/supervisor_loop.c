@@ -88,17 +88,18 @@ static void bury_worker(struct supervisor *s, bool give_back)
     pthread_mutex_unlock(&s->lock);
     publish(s);
     supervisor_jobs_lost(s, reason, out_of_memory, give_back);
-    supervisor_asks_lost(s, false, reason);
+    supervisor_asks_lost(s, false, false, reason);
 }
 
 static void bury_planner(struct supervisor *s)
 {
     char reason[SUPERVISOR_PROCESS_REASON_BYTES];
+    const bool was_ready = s->planner.ready;
     bool ignored;
 
     supervisor_process_end(&s->planner, end_seconds, reason, &ignored);
     publish(s);
-    supervisor_asks_lost(s, true, reason);
+    supervisor_asks_lost(s, true, !was_ready, reason);
 }
 
 static void hear_alive(struct supervisor *s, struct supervisor_process *p, const json_t *doc)
@@ -190,7 +191,7 @@ static void keep_planner(struct supervisor *s)
     if (!s->planner.pid) {
         if (asked && !start(s, &s->planner, "planner")) {
             /* Questions come one at a time: one failed start fails those that wait. */
-            supervisor_asks_lost(s, true, "the planner cannot be started");
+            supervisor_asks_lost(s, true, true, "the planner cannot be started");
         }
         s->planner_used = clock_seconds();
         return;
