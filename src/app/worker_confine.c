@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* O_PATH */
-
 #include "app/worker_confine.h"
 
 #include "app/worker_landlock.h"

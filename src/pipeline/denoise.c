@@ -31,7 +31,7 @@ struct denoiser {
     size_t each, places;      /* numbers of one latent, and of one of its planes */
     const int *texts;         /* those the network has; NULL: none yet */
     int n_steps, evaluations; /* to make, and asked for so far */
-    bool finished; /* somebody had seen enough: `in` holds the guess */
+    bool finished;            /* somebody had seen enough: `in` holds the guess */
 };
 
 static void write_timestep(struct denoiser *d, float timestep)
