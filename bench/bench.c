@@ -8,6 +8,7 @@
 #include "bench_machine.h"
 #include "bench_model.h"
 #include "bench_ops.h"
+#include "bench_plan.h"
 #include "bench_report.h"
 #include "bench_upscale.h"
 #include "engine/cpu/cpu_backend.h"
@@ -28,28 +29,31 @@ struct options {
     int width, height;
     int threads; /* 0: one per physical core */
     int runs;
+    bool plans; /* how long planning for the model takes */
     bool json;
 };
 
 static void print_help(void)
 {
-    puts("usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
-         "       [--model PATH [--lora FILE] | --upscaler PATH] [--width N] [--height N]\n"
-         "\n"
-         "Measures memory, float32 multiply-adds and the engine's operations.\n"
-         "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
-         "                    runs here; otherwise the best\n"
-         "  --threads N       otherwise one per physical core\n"
-         "  --runs N          the median of so many counts; 5\n"
-         "  --only SUBSTRING  only work whose name contains it, such as conv or 64x64\n"
-         "  --model PATH      the phases of a model instead: text encode, one guided step of the\n"
-         "                    UNet, VAE decode and encode\n"
-         "  --lora FILE       with a model: a guided step with it and one without, by turns; may "
-         "be\n"
-         "                    repeated\n"
-         "  --upscaler PATH   an upscaler's network instead, on a picture\n"
-         "  --width N, --height N  the picture; 512\n"
-         "  --json            results as JSON");
+    puts(
+        "usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
+        "       [--model PATH [--lora FILE | --plans] | --upscaler PATH] [--width N] [--height N]\n"
+        "\n"
+        "Measures memory, float32 multiply-adds and the engine's operations.\n"
+        "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
+        "                    runs here; otherwise the best\n"
+        "  --threads N       otherwise one per physical core\n"
+        "  --runs N          the median of so many counts; 5\n"
+        "  --only SUBSTRING  only work whose name contains it, such as conv or 64x64\n"
+        "  --model PATH      the phases of a model instead: text encode, one guided step of the\n"
+        "                    UNet, VAE decode and encode\n"
+        "  --lora FILE       with a model: a guided step with it and one without, by turns; may "
+        "be\n"
+        "                    repeated\n"
+        "  --plans           planning for that model instead, for every budget from ample to none\n"
+        "  --upscaler PATH   an upscaler's network instead, on a picture\n"
+        "  --width N, --height N  the picture; 512\n"
+        "  --json            results as JSON");
 }
 
 static bool read_count(int *out, const char *name, const char *text, int max, struct error *err)
@@ -85,6 +89,10 @@ static bool read_options(struct options *o, char **argv, struct error *err)
         const char *name = *arg;
         if (strcmp(name, "--json") == 0) {
             o->json = true;
+            continue;
+        }
+        if (strcmp(name, "--plans") == 0) {
+            o->plans = true;
             continue;
         }
         if (strcmp(name, "--isa") == 0)
@@ -153,6 +161,8 @@ static bool measure_isa(struct bench_report *r, const struct options *o, const c
         o->upscaler  ? bench_upscale_run(r, b, isa, o->upscaler, o->width, o->height, !o->json, err)
         : o->n_loras ? bench_lora_run(r, b, isa, o->model, o->loras, o->n_loras, o->width,
                                       o->height, !o->json, err)
+        : o->model && o->plans
+            ? bench_plan_run(r, b, isa, o->model, o->width, o->height, !o->json, err)
         : o->model
             ? bench_model_run(r, b, isa, o->model, o->width, o->height, o->only, !o->json, err)
             : bench_ops_run(r, b, isa, o->only, !o->json, err);

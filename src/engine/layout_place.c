@@ -2,11 +2,11 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
-    SHORT_LIFE_OPS = 20, /* what lives no longer may be kept apart from the rest */
-    TRIES = 5,
-    MOST_BY_SIZE = 1 << 11 /* placing the largest first takes quadratic time */
+    SHORT_LIFE_OPS = 20,   /* what lives no longer may be kept apart from the rest */
+    MOST_BY_SIZE = 1 << 10 /* placing the largest first takes quadratic time */
 };
 
 struct placing {
@@ -15,9 +15,11 @@ struct placing {
     int *order, *other;          /* n numbers of blocks each */
     struct layout_block *placed; /* copies by rising offset, close together for the search */
     int n_placed;
-    int last;     /* op to which the longest life lasts */
-    size_t *best; /* offsets of the smallest arena so far */
+    const struct layout_block **meets; /* those of them that are alive together with one block */
+    int last;                          /* op to which the longest life lasts */
+    size_t *best;                      /* offsets of the smallest arena so far */
     size_t arena;
+    size_t most; /* a larger one is of no use */
 };
 
 typedef bool (*before_fn)(const struct layout_block *a, const struct layout_block *b);
@@ -69,15 +71,28 @@ static size_t bound(const struct placing *p, size_t *change, int n_ops)
     return most;
 }
 
-/* The smallest gap that holds the block among the placed ones alive at the same time. */
-static size_t find_gap(const struct placing *p, const struct layout_block *block)
+/* Lists the placed blocks alive at the same time, by rising offset.  Without branches: there is no
+ * guessing which they are. */
+static int list_meeting(const struct placing *p, const struct layout_block *block)
 {
-    size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
+    int n = 0;
 
     for (int k = 0; k < p->n_placed; k++) {
         const struct layout_block *other = &p->placed[k];
-        if (other->last < block->first || other->first > block->last)
-            continue;
+        p->meets[n] = other;
+        n += (other->last >= block->first) & (other->first <= block->last);
+    }
+    return n;
+}
+
+/* The smallest gap that holds the block among the placed ones alive at the same time. */
+static size_t find_gap(const struct placing *p, const struct layout_block *block)
+{
+    const int n = list_meeting(p, block);
+    size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
+
+    for (int k = 0; k < n; k++) {
+        const struct layout_block *other = p->meets[k];
         if (other->offset >= at && other->offset - at >= block->bytes &&
             other->offset - at < best_gap) {
             best = at;
@@ -93,13 +108,12 @@ static size_t find_gap(const struct placing *p, const struct layout_block *block
  * blocks may overlap where they never meet, so each is held against the place itself. */
 static size_t find_high(const struct placing *p, const struct layout_block *block, size_t top)
 {
+    const int n = list_meeting(p, block);
     size_t end = top, at = 0;
 
-    for (int k = p->n_placed - 1; k >= 0; k--) {
-        const struct layout_block *other = &p->placed[k];
+    for (int k = n - 1; k >= 0; k--) {
+        const struct layout_block *other = p->meets[k];
         const size_t other_end = other->offset + other->bytes;
-        if (other->last < block->first || other->first > block->last)
-            continue;
         at = other_end > at ? other_end : at;
         if (other->offset < end && (end < block->bytes || other_end > end - block->bytes))
             end = other->offset;
@@ -111,13 +125,19 @@ static size_t find_high(const struct placing *p, const struct layout_block *bloc
 
 static void put(struct placing *p, int block, size_t offset)
 {
-    int k = p->n_placed++;
+    int low = 0, high = p->n_placed; /* behind all that begin at the offset or below */
+
     p->blocks[block].offset = offset;
-    while (k > 0 && p->placed[k - 1].offset > offset) {
-        p->placed[k] = p->placed[k - 1];
-        k--;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (p->placed[middle].offset > offset)
+            high = middle;
+        else
+            low = middle + 1;
     }
-    p->placed[k] = p->blocks[block];
+    memmove(p->placed + low + 1, p->placed + low, (size_t)(p->n_placed - low) * sizeof *p->placed);
+    p->placed[low] = p->blocks[block];
+    p->n_placed++;
 }
 
 static void keep_if_best(struct placing *p)
@@ -134,12 +154,16 @@ static void keep_if_best(struct placing *p)
         p->best[i] = p->blocks[i].offset;
 }
 
-static void largest_first(struct placing *p)
+static void largest_first(struct placing *p, size_t most)
 {
     sort(p, is_larger);
     p->n_placed = 0;
-    for (int i = 0; i < p->n; i++)
-        put(p, p->order[i], find_gap(p, &p->blocks[p->order[i]]));
+    for (int i = 0; i < p->n; i++) {
+        const struct layout_block *block = &p->blocks[p->order[i]];
+        put(p, p->order[i], find_gap(p, block));
+        if (block->offset + block->bytes > most)
+            return;
+    }
     keep_if_best(p);
 }
 
@@ -159,8 +183,9 @@ static void forget_dead(struct placing *p, int now)
 }
 
 /* Oldest first: only what is alive needs to be looked at.  Where short lives go above, the answer
- * has its place there, too, from the start, so that nothing that it meets settles in it. */
-static void oldest_first(struct placing *p, int short_life, size_t top)
+ * has its place there, too, from the start, so that nothing that it meets settles in it.  Ends as
+ * soon as more than `most` is needed. */
+static void oldest_first(struct placing *p, int short_life, size_t top, size_t most)
 {
     int now = 0;
 
@@ -177,23 +202,29 @@ static void oldest_first(struct placing *p, int short_life, size_t top)
         now = block->first;
         bool is_short = block->last - block->first < short_life;
         put(p, p->order[i], is_short ? find_high(p, block, top) : find_gap(p, block));
-        if (block->offset + block->bytes >= p->arena)
-            return; /* no better than what there is */
+        if (block->offset + block->bytes > most)
+            return;
     }
     keep_if_best(p);
 }
 
-/* Halves the distance between what fails and what does, as far as it is worth the time. */
-static void search_top(struct placing *p, size_t least, size_t good)
+/* Tops a little above the bound, by 1/128 of it; the first that is kept will do.  They do not
+ * depend on the most that is of use: a layout below that is the one there would be without it. */
+static void search_top(struct placing *p, size_t least)
 {
-    size_t low = least;
+    static const unsigned char above[] = {0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 
-    for (int i = 0; i < TRIES && p->arena > good; i++) {
-        const size_t top = i ? (low + (p->arena - low) / 2) / 64 * 64 : least / 64 * 64;
-        oldest_first(p, SHORT_LIFE_OPS, top);
-        if (p->arena > top)
-            low = top;
+    for (size_t i = 0; i < sizeof above / sizeof above[0]; i++) {
+        const size_t top = (least + least / 128 * above[i]) / 64 * 64;
+        if (top > p->most || p->arena <= top)
+            return;
+        oldest_first(p, SHORT_LIFE_OPS, top, top);
     }
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
@@ -214,10 +245,16 @@ static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
 
     const size_t good = least + least / 256;
     sort(p, is_older);
-    oldest_first(p, 0, 0);
-    search_top(p, least, good);
+    oldest_first(p, 0, 0, smaller(good, p->most));
+    search_top(p, least);
+    if (p->arena > good)
+        oldest_first(p, 0, 0, smaller(p->arena - 1, p->most));
     if (p->arena > good && p->n <= MOST_BY_SIZE)
-        largest_first(p);
+        largest_first(p, smaller(p->arena - 1, p->most));
+    if (p->arena > p->most) {
+        p->arena = p->most + 1; /* whatever it is */
+        return true;
+    }
     for (int i = 0; i < p->n; i++)
         p->blocks[i].offset = p->best[i];
     return true;
@@ -227,14 +264,16 @@ bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t 
                   struct error *err)
 {
     const size_t count = n > 0 ? (size_t)n : 1;
-    struct placing p = {.blocks = blocks, .n = n, .arena = SIZE_MAX};
+    struct placing p = {
+        .blocks = blocks, .n = n, .arena = SIZE_MAX, .most = most_bytes ? most_bytes : SIZE_MAX};
     bool ok = false;
 
     p.order = calloc(count, sizeof *p.order);
     p.other = calloc(count, sizeof *p.other);
     p.placed = calloc(count, sizeof *p.placed);
     p.best = calloc(count, sizeof *p.best);
-    if (!p.order || !p.other || !p.placed || !p.best)
+    p.meets = calloc(count, sizeof *p.meets);
+    if (!p.order || !p.other || !p.placed || !p.best || !p.meets)
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
     else
         ok = try_orders(&p, most_bytes, err);
@@ -244,5 +283,6 @@ bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t 
     free(p.other);
     free(p.placed);
     free(p.best);
+    free(p.meets);
     return ok;
 }

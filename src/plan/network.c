@@ -32,13 +32,24 @@ static bool add_loras(struct network *n, enum model_part part, struct error *err
     return true;
 }
 
+/* What is left for the arena beside the weights; 0: no limit. */
+static size_t most_arena(const struct network *n, size_t most_bytes, bool is_beside_weights)
+{
+    const size_t least = weights_peak_resident_bytes(n->weights, WEIGHTS_STREAMED);
+
+    if (!most_bytes || !is_beside_weights)
+        return most_bytes;
+    return most_bytes > least ? most_bytes - least : 1;
+}
+
 /* Finds the weights and lays the graph out. */
 static bool finish(struct network *n, const struct model *m, enum model_part part,
-                   struct backend *b, size_t most_arena_bytes, struct error *err)
+                   struct backend *b, size_t most_bytes, bool is_beside_weights, struct error *err)
 {
     graph_output(n->graph, n->out);
     if (!weights_bind(&n->weights, n->graph, m, part, err) || !add_loras(n, part, err) ||
-        !exec_new(&n->exec, n->graph, b, n->weights, most_arena_bytes, err)) {
+        !exec_new(&n->exec, n->graph, b, n->weights, most_arena(n, most_bytes, is_beside_weights),
+                  err)) {
         network_clear(n);
         return false;
     }
@@ -94,7 +105,7 @@ bool network_text_encoder(struct network *out, const struct model *m, struct bac
     out->ids = graph_input(out->graph, (struct graph_shape){n, 1, 1, c->max_positions});
     out->out = clip_build_words(out->graph, c, out->ids, more_rows(out, c, options->vectors),
                                 is_sd1 ? clip_skip : sdxl_skip(clip_skip), is_sd1);
-    if (!finish(out, m, MODEL_TEXT_ENCODER, b, options->most_arena_bytes, err))
+    if (!finish(out, m, MODEL_TEXT_ENCODER, b, options->most_arena_bytes, false, err))
         return false;
     count_touched_rows(out, c, n > options->chunks ? n : options->chunks);
     return true;
@@ -113,7 +124,7 @@ bool network_text_encoder_2(struct network *out, const struct model *m, struct b
     out->out = clip_build_with_last(out->graph, c, out->ids, more_rows(out, c, options->vectors),
                                     sdxl_skip(clip_skip), &out->last);
     graph_output(out->graph, out->last);
-    if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, err))
+    if (!finish(out, m, MODEL_TEXT_ENCODER_2, b, options->most_arena_bytes, false, err))
         return false;
     count_touched_rows(out, c, n > options->chunks ? n : options->chunks);
     if (model_find(m, MODEL_TEXT_ENCODER_2, "text_projection.weight", &projection))
@@ -150,7 +161,8 @@ bool network_unet(struct network *out, const struct model *m, struct backend *b,
     if (c->addition_input_dim)
         out->unet.added = graph_input(g, (struct graph_shape){n, c->addition_input_dim, 1, 1});
     out->out = unet_build(g, c, &out->unet);
-    return finish(out, m, MODEL_UNET, b, options->most_arena_bytes, err);
+    return finish(out, m, MODEL_UNET, b, options->most_arena_bytes, options->is_beside_weights,
+                  err);
 }
 
 bool network_vae_decoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -166,7 +178,7 @@ bool network_vae_decoder(struct network *out, const struct model *m, struct back
         graph_input(out->graph, (struct graph_shape){n, c->latent_channels, latent_h, latent_w});
     out->out = c->tiny ? taesd_build_decode(out->graph, c, out->in, options->band_rows)
                        : vae_build_decode_tiled(out->graph, c, out->in, &tiling);
-    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
+    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, false, err);
 }
 
 bool network_vae_encoder(struct network *out, const struct model *m, struct backend *b, int n,
@@ -183,7 +195,7 @@ bool network_vae_encoder(struct network *out, const struct model *m, struct back
         out->graph, (struct graph_shape){n, c->in_channels, scale * latent_h, scale * latent_w});
     out->out = c->tiny ? taesd_build_encode(out->graph, c, out->in, options->band_rows)
                        : vae_build_encode_tiled(out->graph, c, out->in, &tiling);
-    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, err);
+    return finish(out, m, MODEL_VAE, b, options->most_arena_bytes, false, err);
 }
 
 void network_clear(struct network *n)

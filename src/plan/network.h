@@ -30,6 +30,8 @@ struct network {
 struct network_options {
     enum graph_attention_mode attention;
     size_t most_arena_bytes;
+    bool is_beside_weights; /* UNet: most_arena_bytes is for the weights, too, if only streamed ones
+                             */
     const struct lora_set
         *loras;  /* added to the weights; borrowed, must outlive the network; or NULL */
     int chunks;  /* of 77 tokens: of a UNet's prompts; all that text encoders see; 0: one each */

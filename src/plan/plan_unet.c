@@ -30,6 +30,9 @@ static bool build(struct planner *p, enum plan_phase phase, const struct way *w,
     const struct gen_text_need need = planner_text_need(p, phase);
     const struct network_options options = {.attention = p->plan->levers.attention,
                                             .most_arena_bytes = planner_most_arena(p, host_bytes),
+                                            /* A single call may meet its largest weights before the
+                                             * arena is full. */
+                                            .is_beside_weights = stage->calls > 1,
                                             .chunks = need.chunks,
                                             .loras = planner_loras(p, stage->model)};
     const int rounds = w->in_turn ? need.parts : 1, pictures = p->plan->batch;
