@@ -103,6 +103,8 @@ tells_what_it_can_do() {
         eval run "$arguments"
         [ "$status" = 0 ] && [ -s "$work/out" ] || fail "$arguments: status $status"
     done
+    run info absent.png
+    [ "$status" = 2 ] || fail "info of no file: status $status"
     run inspect ''
     grep -q v_prediction "$work/out" || fail "inspect does not tell the prediction"
     DIFFUSIONAPI_THREADS=3 run settings --isa portable
@@ -145,6 +147,23 @@ writes_a_picture_that_tells_how_it_was_made() {
             --output third.png
         info third.png Sampler "$sampler"
     done
+}
+
+writes_and_reads_every_format() {
+    for ending in png jpg webp avif; do
+        expect 0 "picture: as.$ending" txt2img --prompt "a red circle, \"round\"" --seed 5 --steps 2 \
+            --output "as.$ending"
+        run info "as.$ending"
+        grep -q '128x128' "$work/out" && grep -q 'Seed: 5, Size: 128x128' "$work/out" ||
+            fail "info as.$ending: $(cat "$work/out")"
+        run info --json "as.$ending"
+        grep -q '"prompt": "a red circle, \\"round\\""' "$work/out" &&
+            grep -q '"Seed": 5' "$work/out" || fail "info --json as.$ending: $(cat "$work/out")"
+        expect 0 "picture: again.png" img2img --image "as.$ending" --prompt x --steps 1 \
+            --output again.png
+    done
+    expect 2 "webp" txt2img --output moving.gif
+    expect 2 "is not from 1 to 100" txt2img --avif-quality 0
 }
 
 draws_the_same_picture_again_for_any_number_of_threads() {
@@ -259,6 +278,7 @@ leaves_no_half_file_on_a_full_disk() {
 writes_a_picture_that_tells_how_it_was_made
 refuses_bad_input_in_one_sentence
 tells_what_it_can_do
+writes_and_reads_every_format
 draws_the_same_picture_again_for_any_number_of_threads
 draws_nearly_the_same_with_every_instruction_set
 makes_batches_and_names_of_its_own

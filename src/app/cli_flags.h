@@ -25,6 +25,7 @@ enum cli_command_bit {
     CLI_SERVE = 2048,
     CLI_CLIENT = 1 << 20,
     CLI_MODELS = 32768,
+    CLI_INFO = 4096,
     CLI_GENERATE = CLI_TXT2IMG | CLI_IMG2IMG,
     CLI_ASK = CLI_GENERATE | CLI_PLAN | CLI_CLIENT, /* commands that take a whole request */
     CLI_EDIT = CLI_IMG2IMG | CLI_PLAN | CLI_CLIENT, /* and may begin with a picture */

@@ -180,12 +180,16 @@ static void tell_end(const struct run *r)
 
 static bool save(const struct run *r, const struct cli_output *output, struct error *err)
 {
-    const struct image_write_options options = {.infotext = r->input.infotext,
-                                                .quality = (int)r->options->settings.jpeg_quality};
+    const struct settings *settings = &r->options->settings;
+    const struct image_format *format;
     char path[CLI_OUTPUT_PATH_BYTES];
 
-    if (!cli_output_path(path, output, 0, err) ||
-        !image_format_save(path, &r->result, &options, err))
+    if (!cli_output_path(path, output, 0, err) || !image_format_find_path(&format, path, err))
+        return false;
+    const struct image_write_options options = {.infotext = r->input.infotext,
+                                                .quality = settings_quality(settings, format->name),
+                                                .avif_speed = (int)settings->avif_speed};
+    if (!image_format_save(path, &r->result, &options, err))
         return false;
     fprintf(r->to, "picture: %s (%dx%d)\n", path, r->result.width, r->result.height);
     return true;

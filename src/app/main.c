@@ -5,6 +5,7 @@
 #include "app/cli_flags.h"
 #include "app/cli_generate.h"
 #include "app/cli_help.h"
+#include "app/cli_info.h"
 #include "app/cli_inspect.h"
 #include "app/cli_interrupt.h"
 #include "app/cli_lora_check.h"
@@ -49,6 +50,8 @@ static bool run_command(const struct cli_options *o, char **argv, struct error *
         return cli_plan_run(o, stdout, err);
     case CLI_CHECK_MEMORY:
         return cli_check_memory_run(o, stdout, err);
+    case CLI_INFO:
+        return cli_info_run(o, stdout, err);
     case CLI_INSPECT:
         return cli_inspect_run(o, stdout, err);
     case CLI_LORA_CHECK:

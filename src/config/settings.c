@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 /* The field names its row, so a row cannot fill another field than the one it documents. */
 #define FIELD(f) #f, offsetof(struct settings, f), sizeof((struct settings *)0)->f
@@ -55,6 +56,12 @@ const struct settings_row settings_rows[] = {
     {FIELD(max_batch), SETTINGS_INT, 1, 64, "16", NULL, NULL, "most pictures of a request"},
     {FIELD(jpeg_quality), SETTINGS_INT, 1, 100, "85", NULL, NULL,
      "quality of JPEG files when a request names none"},
+    {FIELD(webp_quality), SETTINGS_INT, 1, 100, "85", NULL, NULL,
+     "quality of WebP files when a request names none"},
+    {FIELD(avif_quality), SETTINGS_INT, 1, 100, "75", NULL, NULL,
+     "quality of AVIF files when a request names none"},
+    {FIELD(avif_speed), SETTINGS_INT, 1, 10, "6", NULL, NULL,
+     "effort for AVIF files: the larger the quicker, and the larger the file"},
     {FIELD(device), SETTINGS_TEXT, 0, 0, "auto", NULL, "auto cpu cuda mps",
      "device to use, or to plan for; auto takes what there is"},
     {FIELD(total), SETTINGS_BYTES, MACHINE_MIN, MACHINE_MAX, "auto", NULL, NULL,
@@ -170,6 +177,15 @@ static bool same_key(const char *a, const char *b)
         if ((*a == '-' ? '_' : *a) != (*b == '-' ? '_' : *b))
             return false;
     return *a == *b;
+}
+
+int settings_quality(const struct settings *s, const char *format)
+{
+    if (strcasecmp(format, "jpeg") == 0 || strcasecmp(format, "jpg") == 0)
+        return (int)s->jpeg_quality;
+    if (strcasecmp(format, "webp") == 0)
+        return (int)s->webp_quality;
+    return strcasecmp(format, "avif") == 0 ? (int)s->avif_quality : 100;
 }
 
 const struct settings_row *settings_find(const char *key)

@@ -49,6 +49,9 @@ struct settings {
     int64_t max_steps;
     int64_t max_batch;
     int64_t jpeg_quality;
+    int64_t webp_quality;
+    int64_t avif_quality;
+    int64_t avif_speed;
 
     char device[8];            /* "auto", "cpu", "cuda", "mps" */
     uint64_t total, available; /* SETTINGS_BYTES_AUTO: as found */
@@ -145,6 +148,10 @@ bool settings_set(struct settings *s, struct settings_origins *origins, const ch
                   const char *value, struct error *err) MUST_CHECK;
 
 /* NULL when there is no such setting. */
+/* The quality for files of a format ("jpeg", "jpg", "webp", "avif"; any other loses nothing and
+ * gets 100) where a request names none. */
+int settings_quality(const struct settings *s, const char *format);
+
 const struct settings_row *settings_find(const char *key);
 
 /* A credential: lists show only whether it is set. */

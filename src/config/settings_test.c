@@ -148,6 +148,20 @@ static void a_bad_variable_is_named_with_what_is_allowed(void)
     CHECK(settings_find("max-side") != NULL);
 }
 
+static void has_a_quality_for_every_format_that_loses_something(void)
+{
+    struct settings_origins origins;
+    struct settings s;
+
+    settings_defaults(&s, &origins);
+    s.jpeg_quality = 1;
+    s.webp_quality = 2;
+    s.avif_quality = 3;
+    CHECK(settings_quality(&s, "jpg") == 1 && settings_quality(&s, "JPEG") == 1);
+    CHECK(settings_quality(&s, "webp") == 2 && settings_quality(&s, "avif") == 3);
+    CHECK(settings_quality(&s, "png") == 100);
+}
+
 int main(void)
 {
     every_row_takes_its_default_and_refuses_what_is_beyond_its_range();
@@ -155,5 +169,6 @@ int main(void)
     a_second_name_gives_way_but_must_parse();
     knows_every_documented_variable_of_memory();
     a_bad_variable_is_named_with_what_is_allowed();
+    has_a_quality_for_every_format_that_loses_something();
     return TEST_END();
 }

@@ -95,8 +95,8 @@ bool generator_result_add(struct generator_pictures *p, const struct image *imag
 bool generator_result_write(struct generator *g, struct generator_result *r,
                             const struct generator_pictures *p, struct error *err) MUST_CHECK;
 
-/* The quality of files that lose something. */
-int generator_result_quality(const struct generator *g);
+/* The quality of files of a format that loses something: the request's, or the format's setting. */
+int generator_result_quality(const struct generator *g, const char *format);
 
 /* Gives back what the process holds and does not need. */
 void generator_release(struct generator *g);

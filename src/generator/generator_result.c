@@ -22,10 +22,10 @@ bool generator_result_add(struct generator_pictures *p, const struct image *imag
     return error_set(err, ERROR_MEMORY, "no memory for the result");
 }
 
-int generator_result_quality(const struct generator *g)
+int generator_result_quality(const struct generator *g, const char *format)
 {
     const int asked = g->now.task.job->quality;
-    return asked > 0 ? asked : (int)g->options.settings->jpeg_quality;
+    return asked > 0 ? asked : settings_quality(g->options.settings, format);
 }
 
 static json_t *text_or_null(const char *text)
@@ -101,7 +101,9 @@ bool generator_result_write(struct generator *g, struct generator_result *r,
         "requested_height", t->asked.height, "seed", (json_int_t)n->sized.request.seed, "seeds",
         p->seeds, "infotexts", p->infotexts, "file_type", gen_job_file_types[j->file_type],
         "quality",
-        j->file_type == GEN_JOB_PNG ? json_null() : json_integer(generator_result_quality(g)),
+        j->file_type == GEN_JOB_PNG
+            ? json_null()
+            : json_integer(generator_result_quality(g, gen_job_file_types[j->file_type])),
         "images", p->n, "generation_time_sec", r->total_seconds + r->save_seconds, "steps",
         r->steps, "finished_early", r->finished, "model", "name", info->name, "hash",
         text_or_null(g->loaded.hash), "vae", text_or_null(info->vae_name), "memory",

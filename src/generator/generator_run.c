@@ -161,15 +161,20 @@ static bool save_one(struct running *r, int i, const struct image *image,
                                              .user = n->task.job->user};
     const int number = r->batch * round->batch_size + i;
     const uint64_t seed = gen_request_seed(round, i);
+    const struct settings *settings = g->options.settings;
+    const struct image_format *format;
     char path[GENERATOR_PATH_BYTES];
     struct buf text;
 
     buf_init(&text, INFOTEXT_MAX_BYTES);
     bool ok = n->task.path(n->task.path_ctx, path, number, err) &&
+              image_format_find_path(&format, path, err) &&
               generator_infotext_write(&text, &about, i, err) &&
               image_format_save(path, image,
                                 &(struct image_write_options){
-                                    .infotext = text.bytes, .quality = generator_result_quality(g)},
+                                    .infotext = text.bytes,
+                                    .quality = generator_result_quality(g, format->name),
+                                    .avif_speed = (int)settings->avif_speed},
                                 err) &&
               generator_result_add(&r->pictures, image, seed, text.bytes, err);
     buf_clear(&text);

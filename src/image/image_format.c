@@ -15,13 +15,13 @@
 
 /* clang-format off */
 static const struct image_format formats[] = {
-    {"png", {"png"}, "image/png", "\x89PNG\r\n\x1a\n", 8, true, 12,
+    {"png", {"png"}, "image/png", "\x89PNG\r\n\x1a\n", 8, true, 8,
      image_png_meta_look, image_png_read, image_png_write},
     {"jpeg", {"jpg", "jpeg"}, "image/jpeg", "\xff\xd8\xff", 3, false, 12,
      image_jpeg_look, image_jpeg_read, image_jpeg_write},
-    {"webp", {"webp"}, "image/webp", "RIFF????WEBP", 12, false, 16,
+    {"webp", {"webp"}, "image/webp", "RIFF????WEBP", 12, false, 12,
      image_webp_look, image_webp_read, image_webp_write},
-    {"avif", {"avif"}, "image/avif", "????ftyp", 8, false, 32,
+    {"avif", {"avif"}, "image/avif", "????ftyp", 8, false, 24,
      image_avif_look, image_avif_read, image_avif_write},
     {"gif", {"gif"}, "image/gif", "GIF8?a", 6, false, 8,
      image_gif_look, image_gif_read, NULL},

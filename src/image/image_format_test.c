@@ -4,6 +4,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Smooth, so that a lossy format stays close to it. */
@@ -186,6 +191,73 @@ static void tells_what_a_file_is_without_reading_it(void)
     CHECK(!image_format_probe(&probe, "", 0, limits, &err) && err.code == ERROR_CORRUPT);
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+static size_t address_space(void)
+{
+    size_t pages = 0;
+    char text[100] = "";
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fgets(text, sizeof text, f))
+        pages = strtoul(text, NULL, 10);
+    if (f)
+        fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* In a process of its own that may grow by so much: whether the file can be read. */
+static bool can_read(const struct buf *bytes, size_t room)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit limit = {address_space() + room, RLIM_INFINITY};
+        struct image_file file;
+        struct error err;
+        bool ok =
+            setrlimit(RLIMIT_AS, &limit) == 0 &&
+            image_format_read_alpha(&file, bytes->bytes, bytes->len, image_default_limits(), &err);
+        _exit(ok ? 0 : 1);
+    }
+    int status = 1;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static void reads_within_the_memory_it_names(void)
+{
+    struct image image = make_picture(1500, 1400);
+    struct image_probe probe;
+    struct error err;
+    struct buf bytes;
+
+    /* What writing took must be gone before reading begins. */
+    mallopt(M_MMAP_THRESHOLD, 1 << 17);
+    mallopt(M_ARENA_MAX, 1);
+    for (size_t f = 0; image_format_at(f); f++) {
+        struct image_write_options options = {.quality = 95, .avif_speed = 10};
+        if (!image_format_at(f)->write)
+            continue;
+        buf_init(&bytes, 16 << 20);
+        CHECK(image_format_at(f)->write(&bytes, &image, &options, &err));
+        CHECK(image_format_probe(&probe, bytes.bytes, bytes.len, image_default_limits(), &err));
+        CHECK(can_read(&bytes, probe.read_bytes));
+        CHECK(!can_read(&bytes, image_bytes(&image) / 2)); /* so the limit does limit */
+        buf_clear(&bytes);
+    }
+    image_clear(&image);
+}
+#else
+static void reads_within_the_memory_it_names(void)
+{
+}
+#endif
+
 static void finds_rows_by_name_and_path(void)
 {
     const struct image_format *format = NULL;
@@ -261,6 +333,7 @@ int main(void)
     refuses_every_cut_file();
     checks_the_size_before_decoding();
     tells_what_a_file_is_without_reading_it();
+    reads_within_the_memory_it_names();
     finds_rows_by_name_and_path();
     says_what_a_writer_cannot_do();
     saves_and_loads_files();
