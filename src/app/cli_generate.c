@@ -159,10 +159,8 @@ static void tell_end(struct run *run)
 static bool prepare(struct run *run, struct error *err)
 {
     const struct cli_options *o = run->options;
-    const struct generator_options options = {.settings = &o->settings,
-                                              .origins = &o->origins,
-                                              .version = cli_help_version(),
-                                              .allow_paths = true};
+    const struct generator_options options = {
+        .settings = &o->settings, .origins = &o->origins, .version = cli_help_version()};
     const struct generator_task task = {.job = &run->request.job,
                                         .input = o->image,
                                         .mask = o->mask,

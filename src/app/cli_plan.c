@@ -138,7 +138,6 @@ bool cli_plan_run(const struct cli_options *o, FILE *to, struct error *err)
         return false;
     const struct generator_plan_ask ask = {.settings = &o->settings,
                                            .origins = &o->origins,
-                                           .allow_paths = true,
                                            .job = &run.request.job,
                                            .input_width = run.input_width,
                                            .input_height = run.input_height,

@@ -1,14 +1,15 @@
 #include "app/planner.h"
 
+#include "generator/generator_find.h"
 #include "generator/generator_plan.h"
-#include "library/library.h"
 #include "model/model_inspect.h"
 #include "supervisor/supervisor_protocol.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool plan(json_t **out, const struct settings *s, const json_t *ask, struct error *err)
+static bool plan(json_t **out, const struct settings *s, struct library *lib, const json_t *ask,
+                 struct error *err)
 {
     const struct gen_limits limits = generator_request_limits(s);
     json_t *request = json_object_get(ask, "request"), *input = json_object_get(request, "input");
@@ -24,6 +25,7 @@ static bool plan(json_t **out, const struct settings *s, const json_t *ask, stru
     }
     const struct generator_plan_ask what = {
         .settings = s,
+        .library = lib,
         .job = &job,
         .input_width = (int)supervisor_protocol_number(input, "width", 0),
         .input_height = (int)supervisor_protocol_number(input, "height", 0),
@@ -51,15 +53,15 @@ static json_t *part_json(const struct model *m, enum model_part part)
                      (json_int_t)n.bytes, "tensors", (json_int_t)n.tensors);
 }
 
-static bool inspect(json_t **out, const struct settings *s, const json_t *ask, struct error *err)
+static bool inspect(json_t **out, const struct settings *s, struct library *lib, const json_t *ask,
+                    struct error *err)
 {
     const char *name = supervisor_protocol_text(json_object_get(ask, "request"), "model");
+    const struct generator_find f = {.settings = s, .library = lib};
     struct generator_model found;
     struct model *model = NULL;
 
-    if (!(name[0] ? generator_model_find_name(&found, name, s->models_dir, err)
-                  : generator_model_find(&found, s->model, s->models_dir, err)) ||
-        !model_open(&model, found.path, err))
+    if (!generator_find_model(&found, &f, name, err) || !model_open(&model, found.path, err))
         return false;
     const struct model_info *info = model_view(model);
     json_t *parts = json_object();
@@ -74,55 +76,13 @@ static bool inspect(json_t **out, const struct settings *s, const json_t *ask, s
     return *out || error_set(err, ERROR_MEMORY, "no memory for an answer");
 }
 
-static bool find_kind(enum library_kind *out, const char *name)
-{
-    for (int i = 0; i < LIBRARY_KINDS; i++)
-        if (strcmp(name, library_kind_name((enum library_kind)i)) == 0) {
-            *out = (enum library_kind)i;
-            return true;
-        }
-    return false;
-}
-
-/* Reads the whole file; the server keeps the number. */
-static bool hash(json_t **out, const struct settings *s, const json_t *ask, struct error *err)
-{
-    const json_t *request = json_object_get(ask, "request");
-    const struct library_settings folders = {.folders = {[LIBRARY_MODEL] = s->models_dir,
-                                                         [LIBRARY_LORA] = s->loras_dir,
-                                                         [LIBRARY_UPSCALER] = s->upscalers_dir,
-                                                         [LIBRARY_EMBEDDING] = s->embeddings_dir,
-                                                         [LIBRARY_VAE] = s->vae_dir},
-                                             .default_model = s->model};
-    const struct library_entry *entry = NULL, *hashed = NULL;
-    enum library_kind kind;
-    struct library *lib;
-
-    if (!find_kind(&kind, supervisor_protocol_text(request, "kind")))
-        return error_set(err, ERROR_INVALID,
-                         "kind is one of model, lora, upscaler, embedding, vae, not '%.40s'",
-                         supervisor_protocol_text(request, "kind"));
-    if (!library_open(&lib, &folders, err))
-        return false;
-    bool ok = library_find(lib, kind, supervisor_protocol_text(request, "name"), &entry, err) &&
-              library_hash(lib, entry, NULL, NULL, &hashed, err);
-    if (ok) {
-        *out = json_pack("{s:s, s:s}", "sha256", hashed->sha256, "short_hash", hashed->short_hash);
-        ok = *out || error_set(err, ERROR_MEMORY, "no memory for an answer");
-    }
-    library_entry_free(hashed);
-    library_entry_free(entry);
-    library_close(lib);
-    return ok;
-}
-
-json_t *planner_answer(const struct settings *s, const json_t *ask)
+json_t *planner_answer(const struct settings *s, struct library *lib, const json_t *ask)
 {
     static const struct {
         const char *what;
-        bool (*answer)(json_t **out, const struct settings *s, const json_t *ask,
-                       struct error *err);
-    } row[] = {{"plan", plan}, {"inspect", inspect}, {"hash", hash}};
+        bool (*answer)(json_t **out, const struct settings *s, struct library *lib,
+                       const json_t *ask, struct error *err);
+    } row[] = {{"plan", plan}, {"inspect", inspect}};
     const char *what = supervisor_protocol_text(ask, "what");
     const json_int_t n = json_integer_value(json_object_get(ask, "n"));
     struct error err = {0};
@@ -130,7 +90,7 @@ json_t *planner_answer(const struct settings *s, const json_t *ask)
 
     error_set(&err, ERROR_INVALID, "the planner does not know this question");
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-        if (strcmp(what, row[i].what) == 0 && row[i].answer(&answer, s, ask, &err))
+        if (strcmp(what, row[i].what) == 0 && row[i].answer(&answer, s, lib, ask, &err))
             return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "answer", answer);
     return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "error",
                      supervisor_protocol_error(&err));

@@ -4,8 +4,9 @@
 
 #include "base/json.h"
 #include "config/settings.h"
+#include "library/library.h"
 
 /* The line that answers an "ask".  NULL: no memory.  The caller owns it. */
-json_t *planner_answer(const struct settings *s, const json_t *ask);
+json_t *planner_answer(const struct settings *s, struct library *lib, const json_t *ask);
 
 #endif

@@ -4,6 +4,7 @@
 #include "app/planner.h"
 #include "app/worker_confine.h"
 #include "app/worker_engine.h"
+#include "generator/generator_library.h"
 #include "memory/process_memory.h"
 #include "supervisor/supervisor_protocol.h"
 
@@ -18,6 +19,7 @@ struct worker {
     struct settings settings;
     struct log log;
     struct channel *channel;
+    struct library *library;
     struct worker_engine *engine; /* of the role "worker" */
     struct worker_engine_state told;
 };
@@ -143,7 +145,7 @@ static bool serve_planner(struct worker *w, struct error *err)
         if (strcmp(op, "stop") == 0)
             _exit(0);
         if (strcmp(op, "ask") == 0)
-            say(w, planner_answer(&w->settings, doc.root));
+            say(w, planner_answer(&w->settings, w->library, doc.root));
         json_clear(&doc);
     }
 }
@@ -175,11 +177,14 @@ static bool introduce(struct worker *w, const char *role, struct error *err)
     if (!ok)
         return false;
     log_to_file(&w->log, stderr, level_of(w->settings.log_level), role);
+    /* Labels and hashes lie where nobody may read in a moment. */
+    if (!generator_library_open(&w->library, &w->settings, err))
+        return false;
     /* Threads inherit what holds for the one that starts them. */
     worker_confine(&w->settings, is_worker, confinement);
     log_event(&w->log, LOG_INFO, "confined", "by=\"%s\"", confinement);
-    if (is_worker &&
-        !worker_engine_open(&w->engine, &w->settings, w->channel, &w->log, cli_help_version(), err))
+    if (is_worker && !worker_engine_open(&w->engine, &w->settings, w->library, w->channel, &w->log,
+                                         cli_help_version(), err))
         return false;
     say(w, json_pack("{s:s, s:s}", "is", "ready", "confinement", confinement));
     return true;

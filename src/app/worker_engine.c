@@ -270,11 +270,13 @@ static void *work(void *engine)
     return NULL;
 }
 
-bool worker_engine_open(struct worker_engine **out, const struct settings *s, struct channel *c,
-                        const struct log *log, const char *version, struct error *err)
+bool worker_engine_open(struct worker_engine **out, const struct settings *s,
+                        struct library *library, struct channel *c, const struct log *log,
+                        const char *version, struct error *err)
 {
     struct worker_engine *e = calloc(1, sizeof *e);
-    const struct generator_options options = {.settings = s, .version = version};
+    const struct generator_options options = {
+        .settings = s, .version = version, .library = library};
     pthread_t thread;
 
     if (!e)

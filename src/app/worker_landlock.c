@@ -91,8 +91,9 @@ static void allow_links(struct rules *r, const char *folder, int depth)
 
 static void allow_models(struct rules *r, const struct settings *s)
 {
-    const char *const places[] = {s->models_dir, s->loras_dir, s->upscalers_dir, s->embeddings_dir,
-                                  s->vae_dir,    s->model,     s->vae,           s->tokenizer_dir};
+    const char *const places[] = {s->models_dir, s->loras_dir,  s->upscalers_dir, s->embeddings_dir,
+                                  s->vae_dir,    s->model,      s->vae,           s->tokenizer_dir,
+                                  s->hf_cache,   s->labels_file};
     char demo[GENERATOR_MODEL_PATH_BYTES], path[PATH_BYTES];
     struct error ignored;
 

@@ -4,6 +4,7 @@
 #include "generator/generator_internal.h"
 #include "generator/generator_memory.h"
 #include "generator/generator_request.h"
+#include "generator/generator_upscale.h"
 #include "image/builtin_upscaler.h"
 #include "image/image_format.h"
 #include "memory/process_memory.h"
@@ -26,7 +27,7 @@ const char *generator_field_name(const struct generator *g, enum generator_field
         [GENERATOR_NEGATIVE_PROMPT] = {"negative_prompt", "--negative-prompt"},
         [GENERATOR_UPSCALER] = {"upscaler", "--upscaler"},
     };
-    return names[f][g->options.allow_paths];
+    return names[f][!g->options.library];
 }
 
 void generator_note(struct generator *g, const char *fmt, ...)
@@ -59,6 +60,7 @@ static void clear_prepared(struct generator *g)
     preview_close(n->preview);
     image_clear(&n->input);
     mask_clear(&n->mask);
+    free(n->infotext);
     if (g->loaded.pipeline)
         pipeline_set_loras(g->loaded.pipeline, NULL, NULL);
     memset(n, 0, sizeof *n);
@@ -123,6 +125,8 @@ static bool load_input(struct generator *g, struct error *err)
     n->input = file.image;
     n->input_width = file.image.width;
     n->input_height = file.image.height;
+    n->infotext = file.infotext;
+    file.infotext = NULL;
     file.image = (struct image){0};
     image_format_clear(&file);
     if (n->task.mask && !mask_load(&n->mask, n->task.mask, n->task.job->mask.round, err))
@@ -234,6 +238,10 @@ bool generator_prepare(struct generator *g, const struct generator_task *t, stru
     if (!process_memory_read(&memory, err))
         return false;
     n->resident_bytes = memory.resident_bytes;
+    if (j->mode == GEN_JOB_UPSCALE) {
+        n->ready = load_input(g, err) && generator_upscale_prepare(g, err);
+        return n->ready;
+    }
     bool ok = load_input(g, err) && generator_open_model(g, j, err) &&
               generator_open_vae(g, j, err) && generator_open_preview(g, j, err) &&
               generator_open_refiner(g, j, err) && ask(g, err);
@@ -264,10 +272,15 @@ struct generator_view generator_view(const struct generator *g)
         v.model = model_view(pipeline_model(g->loaded.pipeline));
     if (!n->ready)
         return v;
-    v.sized = &n->sized;
-    v.notes = &n->notes;
     v.input_width = n->input_width;
     v.input_height = n->input_height;
+    v.notes = &n->notes;
+    if (n->task.job->mode == GEN_JOB_UPSCALE) {
+        v.n_pictures = 1;
+        v.reserved_bytes = n->upscale_bytes;
+        return v;
+    }
+    v.sized = &n->sized;
     v.n_pictures = n->sized.request.batch_size * n->sized.request.n_iter;
     v.reserved_bytes = n->sized.plan.peak_bytes;
     memcpy(v.n_tokens, n->n_tokens, sizeof v.n_tokens);

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "library/library.h"
 #include "pipeline/pipeline.h"
 #include "plan/plan_size.h"
 #include "request/gen_job.h"
@@ -32,8 +33,8 @@ struct generator_options {
     const struct settings *settings;
     const struct settings_origins *origins; /* NULL: all are defaults */
     const char *version;                    /* of the program, for the picture's text */
-    bool allow_paths; /* names may be paths anywhere (the command line); else names in the folders
-                         of the settings only */
+    struct library *library; /* finds what clients name; NULL: names may be paths anywhere, and
+                                messages speak of flags, as on the command line */
 };
 
 bool generator_open(struct generator **out, const struct generator_options *o,

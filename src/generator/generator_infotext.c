@@ -145,6 +145,7 @@ bool generator_infotext_write(struct buf *out, const struct generator_infotext *
     add_size(&p, "Size", r->width, r->height);
     if (t->requested->width != t->used->width || t->requested->height != t->used->height)
         add_size(&p, "Requested size", t->requested->width, t->requested->height);
+    add(&p, "Model hash", t->model_hash);
     add(&p, "Model", t->model->name);
     add(&p, "VAE", t->model->vae_name);
     add_variation(&p, r, i);

@@ -20,7 +20,6 @@ struct generator_loaded {
     char tokenizer[GENERATOR_MODEL_PATH_BYTES]; /* "": the model's own */
     char vae[GENERATOR_MODEL_PATH_BYTES];       /* "": the model's own */
     char refiner[GENERATOR_MODEL_PATH_BYTES];   /* "": none */
-    char hash[16];                              /* short, of the model; "": not known */
     double used;                                /* when it was last, clock_seconds */
 };
 
@@ -31,6 +30,8 @@ struct generator_prepared {
     struct image input; /* owned; of the size that is used */
     struct mask mask;   /* owned */
     bool has_mask;
+    char *infotext;                /* owned; of the input's file, for mode "upscale"; or NULL */
+    size_t upscale_bytes;          /* planned peak of mode "upscale" */
     int input_width, input_height; /* of the file */
     struct gen_request asked;
     char lora_paths[GEN_MAX_LORAS][GENERATOR_PATH_BYTES]; /* that asked borrows */

@@ -13,6 +13,7 @@ enum { GENERATOR_MODEL_PATH_BYTES = 4096 };
 struct generator_model {
     char path[GENERATOR_MODEL_PATH_BYTES];
     bool is_demo;
+    char hash[16]; /* the beginning of its SHA-256; "": not known */
 };
 
 /* The demo model's folder. */

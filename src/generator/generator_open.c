@@ -1,25 +1,24 @@
 /* Finds and opens what a job names: model, tokenizer, VAE, refiner, LoRAs, previews' decoder. */
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_find.h"
 #include "generator/generator_internal.h"
-#include "model/lora_set.h"
 #include "model/model_vae_find.h"
-#include "model/upscaler_file.h"
 #include "pipeline/pipeline_loras.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A client's name is looked for in the folder alone; whoever runs the server may name any path. */
+static struct generator_find finder(const struct generator *g)
+{
+    return (struct generator_find){.settings = g->options.settings, .library = g->options.library};
+}
+
 static bool find_model(const struct generator *g, struct generator_model *out, const char *name,
                        struct error *err)
 {
-    const struct settings *s = g->options.settings;
-
-    if (!name[0])
-        return generator_model_find(out, s->model, s->models_dir, err);
-    return g->options.allow_paths ? generator_model_find(out, name, s->models_dir, err)
-                                  : generator_model_find_name(out, name, s->models_dir, err);
+    const struct generator_find f = finder(g);
+    return generator_find_model(out, &f, name, err);
 }
 
 /* The same file as when it was opened. */
@@ -58,8 +57,10 @@ bool generator_open_model(struct generator *g, const struct gen_job *j, struct e
                                         g->options.origins ? g->options.origins : &none, err))
         return false;
     (void)stat(wanted.path, &file); /* opening it tells what is wrong */
-    if (is_open(g, &wanted, tokenizer, &file))
+    if (is_open(g, &wanted, tokenizer, &file)) {
+        l->found = wanted; /* its hash may be known by now */
         return true;
+    }
     generator_unload(g);
     if (!g->backend && !cpu_backend_open(&g->backend, (int)s->threads, s->isa, err))
         return false;
@@ -77,16 +78,10 @@ bool generator_open_vae(struct generator *g, const struct gen_job *j, struct err
 {
     struct generator_loaded *l = &g->loaded;
     const struct model_info *info = model_view(pipeline_model(l->pipeline));
+    const struct generator_find f = finder(g);
     char path[GENERATOR_MODEL_PATH_BYTES];
-    bool ok;
 
-    path[0] = 0;
-    if (j->vae[0] && !g->options.allow_paths)
-        ok = model_vae_find(path, j->vae, g->options.settings->vae_dir, info->family, err);
-    else
-        ok = generator_model_find_vae(path, j->vae[0] ? j->vae : g->options.settings->vae,
-                                      g->options.settings->vae_dir, info, err);
-    if (!ok)
+    if (!generator_find_vae(path, &f, j->vae, info, err))
         return error_prefix(err, "%s", generator_field_name(g, GENERATOR_VAE));
     if (strcmp(path, l->vae) == 0)
         return true;
@@ -140,13 +135,14 @@ void generator_open_loras(struct generator *g, const struct gen_job *j)
 {
     struct generator_prepared *n = &g->now;
     const struct settings *s = g->options.settings;
+    const struct generator_find f = finder(g);
 
     for (int i = 0; i < j->n_loras; i++) {
-        const char *name = j->loras[i].name;
-        const bool is_path =
-            g->options.allow_paths && generator_model_is_lora_path(name, s->loras_dir);
+        const bool is_path = generator_find_lora(n->lora_paths[i], &f, j->loras[i].name);
         n->asked.loras[n->asked.n_loras++] =
-            (struct gen_lora){.name = name, .is_path = is_path, .scale = j->loras[i].scale};
+            (struct gen_lora){.name = is_path ? n->lora_paths[i] : j->loras[i].name,
+                              .is_path = is_path,
+                              .scale = j->loras[i].scale};
     }
     pipeline_set_loras(g->loaded.pipeline, &n->asked, s->loras_dir);
     pipeline_loras_write(n->loras, sizeof n->loras, pipeline_models(g->loaded.pipeline).loras);
@@ -155,8 +151,9 @@ void generator_open_loras(struct generator *g, const struct gen_job *j)
 bool generator_open_upscaler(struct generator *g, char out[GENERATOR_PATH_BYTES], const char *name,
                              struct error *err)
 {
-    _Static_assert((int)GENERATOR_PATH_BYTES >= (int)GENERATOR_MODEL_PATH_BYTES, "room for a path");
-    return generator_model_find_upscaler(out, name, g->options.settings->upscalers_dir,
-                                         g->options.allow_paths, err) ||
+    const struct generator_find f = finder(g);
+
+    _Static_assert((int)GENERATOR_PATH_BYTES == (int)GENERATOR_MODEL_PATH_BYTES, "room for a path");
+    return generator_find_upscaler(out, &f, name, err) ||
            error_prefix(err, "%s", generator_field_name(g, GENERATOR_UPSCALER));
 }

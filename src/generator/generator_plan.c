@@ -2,10 +2,10 @@
 
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_find.h"
 #include "generator/generator_memory.h"
 #include "image/builtin_upscaler.h"
 #include "model/model_vae.h"
-#include "model/model_vae_find.h"
 #include "model/upscaler_file.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/pipeline_loras.h"
@@ -16,34 +16,29 @@
 /* Messages name a flag or a field, as the one who asks knows it. */
 static const char *word(const struct generator_plan_ask *ask, const char *flag, const char *field)
 {
-    return ask->allow_paths ? flag : field;
+    return ask->library ? field : flag;
+}
+
+static struct generator_find finder(const struct generator_plan_ask *ask)
+{
+    return (struct generator_find){.settings = ask->settings, .library = ask->library};
 }
 
 static bool find_model(struct generator_model *out, const struct generator_plan_ask *ask,
                        const char *name, struct error *err)
 {
-    const struct settings *s = ask->settings;
-
-    if (name[0] && !ask->allow_paths)
-        return generator_model_find_name(out, name, s->models_dir, err);
-    return generator_model_find(out, name[0] ? name : s->model, s->models_dir, err);
+    const struct generator_find f = finder(ask);
+    return generator_find_model(out, &f, name, err);
 }
 
 static bool open_vae(struct generator_plan *p, const struct generator_plan_ask *ask,
                      struct error *err)
 {
-    const struct settings *s = ask->settings;
-    const struct gen_job *j = ask->job;
-    const struct model_info *info = model_view(p->model);
-    char path[GENERATOR_MODEL_PATH_BYTES] = "";
+    const struct generator_find f = finder(ask);
+    char path[GENERATOR_MODEL_PATH_BYTES];
 
-    if (j->vae[0] && !ask->allow_paths) {
-        if (!model_vae_find(path, j->vae, s->vae_dir, info->family, err))
-            return error_prefix(err, "vae");
-    } else if (!generator_model_find_vae(path, j->vae[0] ? j->vae : s->vae, s->vae_dir, info,
-                                         err)) {
+    if (!generator_find_vae(path, &f, ask->job->vae, model_view(p->model), err))
         return error_prefix(err, "%s", word(ask, "--vae", "vae"));
-    }
     return !path[0] || model_vae_replace(p->model, path, err);
 }
 
@@ -86,14 +81,17 @@ static bool read_prompts(struct generator_plan *p, const struct generator_plan_a
 
 static void open_loras(struct generator_plan *p, const struct generator_plan_ask *ask)
 {
+    const struct generator_find f = finder(ask);
     const struct gen_job *j = ask->job;
     const char *dir = ask->settings->loras_dir;
 
-    for (int i = 0; i < j->n_loras; i++)
-        p->asked.loras[p->asked.n_loras++] = (struct gen_lora){
-            .name = j->loras[i].name,
-            .is_path = ask->allow_paths && generator_model_is_lora_path(j->loras[i].name, dir),
-            .scale = j->loras[i].scale};
+    for (int i = 0; i < j->n_loras; i++) {
+        const bool is_path = generator_find_lora(p->lora_paths[i], &f, j->loras[i].name);
+        p->asked.loras[p->asked.n_loras++] =
+            (struct gen_lora){.name = is_path ? p->lora_paths[i] : j->loras[i].name,
+                              .is_path = is_path,
+                              .scale = j->loras[i].scale};
+    }
     pipeline_loras_open(&p->loras, &p->asked, dir, model_view(p->model));
     if (p->refiner)
         pipeline_loras_open(&p->refiner_loras, &p->asked, dir, model_view(p->refiner));
@@ -102,12 +100,12 @@ static void open_loras(struct generator_plan *p, const struct generator_plan_ask
 static bool open_upscaler(struct generator_plan *p, const struct generator_plan_ask *ask,
                           struct error *err)
 {
+    const struct generator_find f = finder(ask);
     const char *name = ask->job->hires.upscaler;
 
     if (!ask->job->hires.enabled || builtin_upscaler_find(name))
         return true;
-    return (generator_model_find_upscaler(p->upscaler_path, name, ask->settings->upscalers_dir,
-                                          ask->allow_paths, err) &&
+    return (generator_find_upscaler(p->upscaler_path, &f, name, err) &&
             upscaler_file_open(&p->upscaler, p->upscaler_path, err)) ||
            error_prefix(err, "%s", word(ask, "--hires-upscaler", "hires.upscaler"));
 }

@@ -4,13 +4,14 @@
 
 #include "base/json.h"
 #include "generator/generator_request.h"
+#include "library/library.h"
 #include "plan/plan_size.h"
 
 /* Everything is borrowed. */
 struct generator_plan_ask {
     const struct settings *settings;
     const struct settings_origins *origins; /* NULL: all are defaults */
-    bool allow_paths;                       /* as in generator_options */
+    struct library *library;                /* as in generator_options */
     const struct gen_job *job;              /* not of mode "upscale" */
     int input_width, input_height;          /* img2img's picture */
     bool has_mask;
@@ -25,6 +26,7 @@ struct generator_plan {
     struct lora_set loras, refiner_loras;
     struct upscaler_file *upscaler; /* owned; of the second pass; NULL: none */
     char upscaler_path[GENERATOR_MODEL_PATH_BYTES];
+    char lora_paths[GEN_MAX_LORAS][GENERATOR_MODEL_PATH_BYTES]; /* that asked borrows */
     struct memory_policy policy;
     enum memory_size_policy size_policy;
     struct machine machine;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "generator/generator_internal.h"
 #include "generator/generator_memory.h"
+#include "generator/generator_upscale.h"
 #include "image/image_format.h"
 #include "image/infotext.h"
 
@@ -153,6 +154,7 @@ static bool save_one(struct running *r, int i, const struct image *image,
     const struct generator_infotext about = {.request = round,
                                              .model =
                                                  model_view(pipeline_model(g->loaded.pipeline)),
+                                             .model_hash = g->loaded.found.hash,
                                              .refiner = n->refiner_name,
                                              .requested = &n->sized.transcript.asked,
                                              .used = &n->sized.transcript.used,
@@ -267,6 +269,8 @@ bool generator_run(struct generator *g, const struct generator_watch *watch,
     *out = (struct generator_result){0};
     if (!g->now.ready)
         return error_set(err, ERROR_INVALID, "nothing was prepared");
+    if (g->now.task.job->mode == GEN_JOB_UPSCALE)
+        return generator_upscale_run(g, watch, out, err);
     begin(&r, g, watch);
     for (; ok && r.batch < r.batches && !r.stop; r.batch++)
         ok = run_batch(&r, out, err);

@@ -555,7 +555,7 @@ const struct gen_job_field gen_job_fields[] = {
      KIND(BOOL),
      AT(upscale.crop),
      .modes = UPS,
-     .help = "fill width and height and cut off the rest; else fit into them"},
+     .help = "cut off what is over width x height; else the whole picture stays"},
     {NULL,
      "upscale_first",
      {NULL},

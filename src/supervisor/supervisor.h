@@ -65,10 +65,9 @@ bool supervisor_skip(struct supervisor *s, const char *id);
  * An error of the other side comes back as it is: ERROR_LIMIT when a plan fits nowhere, ...
  * ERROR_BUSY: no answer within timeout_ms.
  *
- *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}}: what `plan --json`
- *                      prints, for the worker as it stands now
+ *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}, "mask": there is one}:
+ *                      what `plan --json` prints, for the worker as it stands now
  *   "inspect" planner  {"model": name}: what the file holds
- *   "hash"    planner  {"kind": "model", "lora", ..., "name"}: {"sha256", "short_hash"}
  *   "memory"  worker   null: {"resident_bytes", "peak_bytes", "model", "reserved_bytes"}
  *   "unload"  worker   null: models leave memory, after the job that runs; the answer is "memory"'s
  */

@@ -13,7 +13,10 @@ static const struct {
     const char *what;
     bool for_planner;
 } whats[] = {
-    {"plan", true}, {"inspect", true}, {"hash", true}, {"memory", false}, {"unload", false},
+    {"plan", true},
+    {"inspect", true},
+    {"memory", false},
+    {"unload", false},
 };
 
 static bool find_what(const char *what, bool *for_planner)

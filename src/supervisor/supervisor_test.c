@@ -135,7 +135,7 @@ static void answer(const json_t *ask, const char *role)
     const char *what = supervisor_protocol_text(ask, "what");
     const json_int_t n = json_integer_value(json_object_get(ask, "n"));
 
-    if (strcmp(what, "hash") == 0)
+    if (json_object_get(json_object_get(ask, "request"), "die"))
         kill(getpid(), SIGKILL);
     if (strcmp(what, "inspect") == 0)
         say(json_pack("{s:s, s:I, s:{s:s, s:s}}", "is", "answer", "n", n, "error", "code",
@@ -390,8 +390,10 @@ static void brings_answers(void)
     CHECK(err.code == ERROR_NOT_FOUND && strcmp(err.text, "there is no such model") == 0);
     CHECK(!supervisor_ask(v.supervisor, "weather", request, &answer, 20000, &err));
     CHECK(err.code == ERROR_INVALID);
-    CHECK(!supervisor_ask(v.supervisor, "hash", request, &answer, 20000, &err));
+    json_object_set_new(request, "die", json_true());
+    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
     CHECK(err.code == ERROR_BUSY && strstr(err.text, "planner was ended by signal 9"));
+    json_object_del(request, "die");
     CHECK(supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
     json_decref(answer);
     json_decref(request);
