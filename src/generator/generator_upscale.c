@@ -266,7 +266,9 @@ static json_t *result_json(const struct enlarging *e, const struct image *image,
         "width", image->width, "height", image->height, "requested_width", image->width,
         "requested_height", image->height, "seeds", "infotexts", n->infotext ? n->infotext : "",
         "file_type", gen_job_file_types[j->file_type], "quality",
-        j->file_type == GEN_JOB_PNG ? json_null() : json_integer(generator_result_quality(e->g)),
+        j->file_type == GEN_JOB_PNG ? json_null()
+                                    : json_integer(generator_result_quality(
+                                          e->g, gen_job_file_types[e->g->now.task.job->file_type])),
         "images", 1, "generation_time_sec", seconds, "steps", 0, "finished_early", false,
         "upscaler_1", u->upscaler_1, "upscaler_2", u->upscaler_2, "memory", "level",
         levels_name(level), "device", machine_device_name(n->machine.device), "budget_bytes",
@@ -281,8 +283,10 @@ static bool save(struct enlarging *e, const struct image *image, double seconds,
                  struct generator_result *out, struct error *err)
 {
     const struct generator_prepared *n = &e->g->now;
-    const struct image_write_options options = {.infotext = n->infotext,
-                                                .quality = generator_result_quality(e->g)};
+    const struct image_write_options options = {
+        .infotext = n->infotext,
+        .quality =
+            generator_result_quality(e->g, gen_job_file_types[e->g->now.task.job->file_type])};
     char path[GENERATOR_PATH_BYTES];
 
     if (!n->task.path(n->task.path_ctx, path, 0, err) ||
