@@ -172,7 +172,7 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
     for (size_t op = 0; op < n_ops; op++)
         l.workspace_offset[op] = m.work_block[op] < 0 ? 0 : m.blocks[m.work_block[op]].offset;
-    if (!set_touched(&l, &m, (int)n_ops, err))
+    if (l.is_placed && !set_touched(&l, &m, (int)n_ops, err))
         goto done;
 
     *out = l;

@@ -18,8 +18,8 @@ struct layout {
     double seconds; /* modelled time of one run */
 };
 
-/* Where the tensors that are there at once take more than most_bytes (0: no limit), it gives up
- * early: is_placed is false, and arena_bytes is a lower bound. */
+/* Where more than most_bytes (0: no limit) are needed, it gives up early: is_placed is false, and
+ * arena_bytes is some larger number. */
 bool layout_make(struct layout *out, const struct graph *g, struct backend *b, size_t most_bytes,
                  struct error *err) MUST_CHECK;
 void layout_clear(struct layout *l);

@@ -253,6 +253,8 @@ static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
         largest_first(p, smaller(p->arena - 1, p->most));
     if (p->arena > p->most) {
         p->arena = p->most + 1; /* whatever it is */
+        for (int i = 0; i < p->n; i++)
+            p->blocks[i].offset = 0;
         return true;
     }
     for (int i = 0; i < p->n; i++)

@@ -17,9 +17,9 @@ struct layout_block {
     size_t bytes, offset;
 };
 
-/* Sets every offset.  The sum of all bytes must not overflow.  Where even the blocks alive at one
- * op take more than most_bytes (0: no limit), nothing is placed and *arena_bytes is what those
- * take. */
+/* Sets every offset.  The sum of all bytes must not overflow.  Where no
+ * arena of most_bytes (0: no limit) is found, nothing is placed, and *arena_bytes is a larger
+ * number; where one is found, it is the one there would be without a limit. */
 bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t *arena_bytes,
                   struct error *err) MUST_CHECK;
 

@@ -15,6 +15,30 @@ static void keeps_apart_what_lives_at_the_same_time(struct backend *b)
     }
 }
 
+/* A limit changes nothing but that larger layouts are given up, where nothing is placed. */
+static void gives_up_under_a_limit_what_it_could_not_place_without(struct backend *b)
+{
+    for (uint32_t seed = 1; seed <= 300; seed++) {
+        struct graph *g = engine_testing_graph(seed);
+        struct layout all = {0}, l = {0};
+        struct error err = {0};
+        CHECK(layout_make(&all, g, b, 0, &err) && all.is_placed);
+        for (size_t part = 1; part <= 10; part++) {
+            const size_t most = part < 10 ? all.arena_bytes * part / 10 + 1 : all.arena_bytes;
+            CHECK(layout_make(&l, g, b, most, &err));
+            CHECK(l.is_placed == (all.arena_bytes <= most));
+            if (l.is_placed)
+                CHECK(memcmp(l.tensor_offset, all.tensor_offset,
+                             (size_t)(graph_n_tensors(g) + 1) * sizeof *l.tensor_offset) == 0);
+            else
+                CHECK(l.arena_bytes > most);
+            layout_clear(&l);
+        }
+        layout_clear(&all);
+        graph_free(g);
+    }
+}
+
 static const struct graph_shape shape = {1, 16, 8, 8};
 enum { SHAPE_BYTES = 16 * 8 * 8 * sizeof(float) };
 
@@ -190,6 +214,7 @@ int main(void)
     struct engine_testing_device d = {.base = {&engine_testing_functions}};
 
     keeps_apart_what_lives_at_the_same_time(&d.base);
+    gives_up_under_a_limit_what_it_could_not_place_without(&d.base);
     writes_over_a_residual_nobody_needs_later(&d.base);
     writes_an_activation_in_place(&d.base);
     wastes_nothing_on_a_chain(&d.base);
