@@ -46,6 +46,7 @@ struct job {
     int upscale;   /* 1, 2, 4 or 8: an upscaler; 0: something else */
     int lora_rank; /* 0: a checkpoint */
     bool locon, peft;
+    bool inpainting; /* the UNet sees a mask and a masked latent too */
     bool holes; /* weights are zeros that take no room on the disk: for planning */
     enum dtype dtype, vae_dtype;
     uint64_t seed;
@@ -537,6 +538,8 @@ static bool read_arguments(struct job *job, int argc, char **argv)
             job->holes = true;
         } else if (strcmp(argv[i], "--locon") == 0) {
             job->locon = true;
+        } else if (strcmp(argv[i], "--inpainting") == 0) {
+            job->inpainting = true;
         } else if (strcmp(argv[i], "--peft") == 0) {
             job->peft = true;
         } else if (argv[i][0] == '-') {
@@ -556,7 +559,11 @@ static bool read_arguments(struct job *job, int argc, char **argv)
         job->upscale = job->upscale ? job->upscale : 4;
         return job->single_file = true;
     }
-    return n == 2 && !job->upscale && model_presets_find(&job->info, words[0]);
+    if (n != 2 || job->upscale || !model_presets_find(&job->info, words[0]))
+        return false;
+    if (job->inpainting)
+        job->info.unet.in_channels = 2 * job->info.vae.latent_channels + 1;
+    return true;
 }
 
 int main(int argc, char **argv)
@@ -567,7 +574,7 @@ int main(int argc, char **argv)
     if (!read_arguments(&job, argc, argv)) {
         fprintf(stderr,
                 "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner|esrgan OUT\n"
-                "       [--single-file] [--holes] [--lora RANK [--locon] [--peft]]\n"
+                "       [--single-file] [--holes] [--inpainting] [--lora RANK [--locon] [--peft]]\n"
                 "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
                 "       [--tokenizer DIR] [--scale 1|2|4|8 (esrgan)]\n");
         return 2;

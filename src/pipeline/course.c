@@ -19,7 +19,7 @@ struct course {
 static bool encode_texts(struct course *c, const struct stage *s, struct error *err)
 {
     return text_encode(&c->cond, s, &s->base, err) &&
-           (!gen_plan_has_hires_text(s->request) ||
+           (!s->plan->phase[PLAN_HIRES_TEXT].used ||
             text_encode(&c->hires_cond, s, &s->hires, err)) &&
            (!s->refiner.model || text_encode(&c->refiner_cond, s, &s->refiner, err));
 }
@@ -64,7 +64,7 @@ static bool second_pass(struct course *c, const struct stage *s, struct error *e
     if (s->result->finished)
         return true;
     stages_start_rngs(s);
-    const bool own = gen_plan_has_hires_text(s->request);
+    const bool own = s->plan->phase[PLAN_HIRES_TEXT].used;
     if (!own)
         text_encode_set_size(&c->cond, &s->hires);
     const struct pass pass = {.base = &s->hires,

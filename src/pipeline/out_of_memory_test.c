@@ -73,13 +73,13 @@ static struct gen_request request(enum gen_mode mode)
 }
 
 static bool generate(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                     const struct image *input, struct error *err)
+                     const struct pipeline_input *input, struct error *err)
 {
     struct gen_plan plan = {0};
 
     *out = (struct gen_result){0};
-    bool ok = pipeline_plan(&plan, p, r, NULL, err) &&
-              pipeline_run(out, p, r, &plan, &(struct pipeline_input){.image = input}, NULL, err);
+    bool ok =
+        pipeline_plan(&plan, p, r, NULL, err) && pipeline_run(out, p, r, &plan, input, NULL, err);
     gen_plan_clear(&plan);
     return ok;
 }
@@ -137,9 +137,9 @@ static void opens_a_model_or_says_why_not(struct backend *b)
     }
 }
 
-static void draws_or_says_why_not(struct pipeline *p, enum gen_mode mode, const struct image *input)
+static void draws_or_says_why_not(struct pipeline *p, const char *what, struct gen_request r,
+                                  const struct pipeline_input *input)
 {
-    struct gen_request r = request(mode);
     struct gen_result want, out;
     struct error err = {0};
 
@@ -149,7 +149,7 @@ static void draws_or_says_why_not(struct pipeline *p, enum gen_mode mode, const 
         err = (struct error){0};
         fail_at(n);
         bool ok = generate(&out, p, &r, input, &err);
-        bool passed = judge(gen_request_mode_name(mode), n, ok, &err);
+        bool passed = judge(what, n, ok, &err);
         CHECK(passed || !out.images);
         pipeline_result_clear(&out);
         if (passed)
@@ -182,6 +182,43 @@ static void reads_prompts_or_says_why_not(struct pipeline *p)
     CHECK(pipeline_set_embeddings(p, NULL, &err));
 }
 
+static void draws_in_two_passes_or_says_why_not(struct pipeline *p)
+{
+    struct gen_request r = request(GEN_TXT2IMG);
+
+    r.hires.enabled = true;
+    r.hires.steps = 1;
+    r.hires.width = 96; /* covered by 96x96, and cut */
+    r.hires.height = 64;
+    r.hires.upscaler = "Lanczos";
+    r.hires.prompt = "a blue circle";
+    draws_or_says_why_not(p, "two passes", r, NULL);
+    r.hires.upscaler = "Latent (bicubic)";
+    r.hires.prompt = NULL;
+    r.subseed_strength = 0.5;
+    r.seed_resize_width = r.seed_resize_height = 128;
+    draws_or_says_why_not(p, "two passes of latents", r, NULL);
+}
+
+static void draws_under_a_mask_or_says_why_not(struct pipeline *p)
+{
+    struct gen_request r = request(GEN_IMG2IMG);
+    struct image picture = {0};
+    struct mask mask = {0};
+    struct error err = {0};
+
+    CHECK(image_init(&picture, 96, 80, &err) && mask_init(&mask, 48, 40, &err));
+    memset(picture.px, 90, image_bytes(&picture));
+    memset(mask.px, 0, mask_bytes(&mask));
+    memset(mask.px + 48 * 10, 255, 48 * 4);
+    r.input = (struct gen_input){96, 80, true};
+    r.inpaint.fill = MASK_BLEND_NOISE;
+    r.inpaint.full_res = true;
+    draws_or_says_why_not(p, "a mask", r, &(struct pipeline_input){&picture, &mask});
+    image_clear(&picture);
+    mask_clear(&mask);
+}
+
 /* Lists of operations and a few latents; anything of a network's size belongs into the arena. */
 static void allocates_nothing_large(struct pipeline *p)
 {
@@ -211,8 +248,11 @@ int main(void)
     memset(input.px, 90, image_bytes(&input));
     opens_a_model_or_says_why_not(b);
     reads_prompts_or_says_why_not(p);
-    draws_or_says_why_not(p, GEN_TXT2IMG, NULL);
-    draws_or_says_why_not(p, GEN_IMG2IMG, &input);
+    draws_or_says_why_not(p, "txt2img", request(GEN_TXT2IMG), NULL);
+    draws_or_says_why_not(p, "img2img", request(GEN_IMG2IMG),
+                          &(struct pipeline_input){.image = &input});
+    draws_in_two_passes_or_says_why_not(p);
+    draws_under_a_mask_or_says_why_not(p);
     allocates_nothing_large(p);
     image_clear(&input);
     pipeline_close(p);

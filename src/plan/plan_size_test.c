@@ -250,12 +250,79 @@ static void names_sizes_that_the_model_cannot_take(struct scene *s)
     CHECK(!plan_size_make(&p, &s->ask, &err) && err.code == ERROR_INVALID);
 }
 
+/* A second pass's size is the request's, as far as tables and memory go. */
+static void lets_a_second_pass_enlarge_to_less(struct scene *s)
+{
+    static const struct {
+        const char *why;
+        double gib; /* available to a CPU */
+        double scale;
+        int hires, used;
+    } row[] = {
+        {"fits the table", 17, 1.5, 768, 768},
+        {"is cut down to the table", 17, 3, 1536, 768},
+        {"has nothing left to enlarge", 9, 2, 1024, 512},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct plan_size p = {0};
+        int w, h;
+        reset(s, 512, 512);
+        s->request.hires.enabled = true;
+        s->request.hires.scale = row[i].scale;
+        s->machine.available_bytes = (uint64_t)(row[i].gib * (double)GIB);
+        CHECK(makes(s, &p));
+        gen_request_hires_size(&p.request, &w, &h);
+        const bool right = w == row[i].used && h == row[i].used && p.request.width == 512 &&
+                           p.transcript.asked.width == row[i].hires &&
+                           p.transcript.used.width == row[i].used &&
+                           gen_request_has_hires(&p.request) == (row[i].used > 512) &&
+                           p.plan.phase[PLAN_HIRES_DENOISE].used == (row[i].used > 512);
+        if (!right)
+            fprintf(stderr, "%s: %dx%d, transcript %dx%d\n", row[i].why, w, h,
+                    p.transcript.used.width, p.transcript.used.height);
+        CHECK(right);
+        plan_size_clear(&p);
+    }
+}
+
+/* First the second pass gives way, then the first one. */
+static void makes_the_second_pass_smaller_until_it_fits(struct scene *s)
+{
+    const enum memory_size_policy planned = MEMORY_SIZE_PLANNED, refuse = MEMORY_SIZE_REFUSE;
+    size_t last = 0;
+
+    for (size_t budget = 20 * MB; budget <= 60 * MB; budget += 10 * MB) {
+        struct plan_size p = {0};
+        int w, h;
+        reset(s, 512, 512);
+        s->request.hires.enabled = true;
+        s->request.hires.scale = 4;
+        s->request.hires.upscaler = "Lanczos";
+        s->policy.budget_bytes = budget;
+        s->ask.size_policy = &planned;
+        CHECK(makes(s, &p) && p.plan.peak_bytes <= budget);
+        gen_request_hires_size(&p.request, &w, &h);
+        CHECK((size_t)w * (size_t)h >= last && w < 2048 && p.transcript.used.width == w);
+        CHECK(p.request.width == 512 || !gen_request_has_hires(&p.request));
+        last = (size_t)w * (size_t)h;
+        plan_size_clear(&p);
+
+        struct error err = {0};
+        s->ask.size_policy = &refuse;
+        CHECK(!plan_size_make(&p, &s->ask, &err) && err.code == ERROR_LIMIT);
+        CHECK(strstr(err.text, "2048x2048 needs") && strstr(err.text, "would fit"));
+    }
+    s->ask.size_policy = NULL;
+}
+
 int main(void)
 {
     struct scene s;
 
     if (!open_scene(&s))
         return 1;
+    lets_a_second_pass_enlarge_to_less(&s);
+    makes_the_second_pass_smaller_until_it_fits(&s);
     takes_the_size_of_the_table(&s);
     leaves_the_size_alone_without_the_table(&s);
     lets_the_request_choose_the_policy(&s);

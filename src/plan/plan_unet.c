@@ -65,7 +65,8 @@ bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, 
             return false;
         stage->stream = w->stream;
         planner_forget_needs(stage, host_bytes);
-        planner_add_network(stage, &stage->net, calls * stage->rounds);
+        if (calls > 0) /* a strength that leaves no step runs nothing */
+            planner_add_network(stage, &stage->net, calls * stage->rounds);
         if (planner_fits(p, stage))
             return true;
     }
