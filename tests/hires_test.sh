@@ -104,8 +104,8 @@ has_smaller_targets_where_memory_ends() {
     draw none.png --hires --max-image-size 64x64 --size-policy table
     has_size none.png 64x64
     says "warning: there is no second pass"
-    run txt2img --prompt x --width 64 --height 64 --hires --hires-scale 8 --memory-budget 30M \
-        --size-policy refuse --output no.png
+    run txt2img --prompt x --width 64 --height 64 --hires --steps 1 --hires-scale 8 --memory-budget 22M \
+        --size-policy refuse --hires-steps 1 --output no.png
     [ "$status" = 2 ] || fail "refuse: status $status"
     says "512x512 needs"
     says "would fit"
