@@ -157,9 +157,9 @@ keeps_to_a_budget() {
     done
     says "==> Enabled sequential CPU offload"
     says "==> Enabled VAE tiling"
-    succeeds txt2img --steps 1 --width 512 --height 512 --memory-budget 13M --output b.png
+    succeeds txt2img --steps 1 --width 512 --height 512 --memory-budget 18M --output b.png
     says "==> Image size adjusted from 512x512 to "
-    refuses "512x512 needs" txt2img --width 512 --height 512 --memory-budget 13M \
+    refuses "512x512 needs" txt2img --width 512 --height 512 --memory-budget 18M \
         --size-policy refuse --output bad.png
     says " would fit"
     says "--size-policy planned"

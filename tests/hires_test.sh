@@ -132,7 +132,7 @@ paints_under_a_mask() {
     has_size region.png 64x64
     is region.png "Inpaint area" "Only masked"
     is region.png "Masked area padding" 4
-    run img2img --image in.png --mask none.png --prompt x --output no.png
+        run img2img --image in.png --mask missing.png --prompt x --output no.png
     [ "$status" != 0 ] && [ ! -e "$work/no.png" ] || fail "a mask that is not there"
     run txt2img --prompt x --mask mask.png
     [ "$status" = 2 ] || fail "txt2img takes a mask"

@@ -13,6 +13,9 @@ enum { LATENT_COPIES = 6 };
 
 enum { CHUNK_BYTES = 1536 }; /* tokens and weights for both encoders */
 
+/* Pages of the program that only a second pass touches. */
+enum { SECOND_PASS_BYTES = 384 << 10 };
+
 /* --- Texts. --- */
 
 /* The texts as a UNet takes them, and what they were made of.  Where pictures share them or they
@@ -176,7 +179,7 @@ static size_t result_bytes(const struct planner *p, const struct numbers *last)
 }
 
 /* Sizes are those of an accepted request and a checked model: far from overflowing. */
-size_t plan_host_bytes(const struct planner *p, enum plan_phase phase)
+static size_t host_bytes(const struct planner *p, enum plan_phase phase)
 {
     const struct gen_request *r = p->request, *end = planner_request(p, PLAN_VAE_DECODE);
     const struct numbers n = numbers_of(p, r->width, r->height);
@@ -221,4 +224,10 @@ size_t plan_host_bytes(const struct planner *p, enum plan_phase phase)
         break;
     }
     return 0;
+}
+
+size_t plan_host_bytes(const struct planner *p, enum plan_phase phase)
+{
+    const bool is_late = p->has_second && phase >= PLAN_HIRES_DECODE;
+    return host_bytes(p, phase) + (is_late ? SECOND_PASS_BYTES : 0);
 }
