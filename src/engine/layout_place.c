@@ -6,6 +6,7 @@
 
 enum {
     SHORT_LIFE_OPS = 20,   /* what lives no longer may be kept apart from the rest */
+    MANY = 1 << 12,        /* blocks, so many that few tries have to do */
     MOST_BY_SIZE = 1 << 10 /* placing the largest first takes quadratic time */
 };
 
@@ -214,7 +215,7 @@ static void search_top(struct placing *p, size_t least)
 {
     static const unsigned char above[] = {0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 
-    for (size_t i = 0; i < sizeof above / sizeof above[0]; i++) {
+    for (size_t i = 0; i<sizeof above / sizeof above[0]; i += p->n> MANY ? 5 : 1) {
         const size_t top = (least + least / 128 * above[i]) / 64 * 64;
         if (top > p->most || p->arena <= top)
             return;
