@@ -30,8 +30,8 @@ int api_error_status(enum api_family family, enum error_code code)
     case ERROR_BUSY:
     case ERROR_MEMORY:
         return 503;
-    case ERROR_CANCELLED:
-        return 409;
+    case ERROR_CANCELLED: /* OpenAI's clients would send a 409 again */
+        return family == API_OPENAI ? 400 : 409;
     case ERROR_IO:
         break;
     }
@@ -77,7 +77,10 @@ static json_t *openai_shape(const struct api_error *e)
         {429, "rate_limit_error", "rate_limit_exceeded"},
     };
     const char *type = e->status >= 500 ? "server_error" : "invalid_request_error";
-    const char *code = e->field && e->status == 400 ? "invalid_value" : NULL;
+    bool is_missing = strncmp(e->text, "Missing required", 16) == 0;
+    const char *code = !e->field || e->status != 400 ? NULL
+                       : is_missing                  ? "missing_required_parameter"
+                                                     : "invalid_value";
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
         if (row[i].status == e->status) {

@@ -145,6 +145,9 @@ const struct settings_row settings_rows[] = {
      "a connection that says nothing for so long is closed"},
     {FIELD(request_seconds), SETTINGS_INT, 1, 86400, "300", NULL, NULL,
      "a request, or the reading of its answer, may take so long"},
+    {FIELD(openai_aliases), SETTINGS_TEXT, 0, 0, "dall-e gpt-image", NULL, NULL,
+     "model names of /v1 requests that mean the default model: whatever begins with one of these "
+     "words"},
     {FIELD(late_answer_seconds), SETTINGS_INT, 0, 86400, "100", NULL, NULL,
      "clients that wait for a picture get the begin of the answer after so long, so that they go "
      "on waiting; 0: never before the end"},

@@ -93,6 +93,7 @@ struct settings {
     int64_t max_connections;
     int64_t idle_seconds;
     int64_t request_seconds;
+    char openai_aliases[SETTINGS_TEXT_BYTES];
     int64_t late_answer_seconds;
     int64_t queue_size;
     int64_t job_attempts;
