@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds the release, and makes a picture.  With arguments it passes them to
-# the program:  ./run.sh txt2img --prompt "a small green square on a white background"
+# Installs what is missing, builds the release, and starts the server on this machine.  With arguments
+# it passes them to the program:  ./run.sh txt2img --prompt "a small green square on a white background"
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -22,16 +22,4 @@ if [ $# -gt 0 ]; then
     exec "$program" "$@"
 fi
 
-mkdir -p "$here/outputs"
-picture=$here/outputs/first-image.png
-"$program" txt2img --prompt "a red circle on a blue background" --seed 1 --output "$picture"
-cat <<EOF
-
-Your picture is $picture
-
-What to type next:
-  ./run.sh txt2img --prompt "a large yellow star on a black background" --seed 7 --output star.png
-  ./run.sh img2img --image star.png --prompt "a large white star on a black background" --output white.png
-  ./run.sh txt2img --model PATH --prompt "..."      a Stable Diffusion 1.x folder or .safetensors file
-  ./run.sh help                                     all commands
-EOF
+exec "$program" serve

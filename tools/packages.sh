@@ -10,14 +10,14 @@ pc:zlib:zlib1g-dev pc:libwebp:libwebp-dev pc:libavif:libavif-dev h:gif_lib.h:lib
 pc:sqlite3:libsqlite3-dev pc:libsodium:libsodium-dev pc:libcurl:libcurl4-openssl-dev
 pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
-aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu
+aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu node:nodejs
 file:/usr/aarch64-linux-gnu/lib/crti.o:libc6-dev-arm64-cross"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
 pc:zlib:zlib pc:libwebp:webp pc:libavif:libavif h:gif_lib.h:giflib
 pc:sqlite3:sqlite pc:libsodium:libsodium
 pc:libmicrohttpd:libmicrohttpd"
-packages_brew_tests="clang-format:clang-format"
+packages_brew_tests="clang-format:clang-format node:node"
 
 # Whether a header is where compilers look: for libraries that pkg-config does not know.
 packages_header() {
