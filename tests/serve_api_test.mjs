@@ -169,6 +169,9 @@ test("tells of memory, and gives it back", async () => {
   const unloaded = await server.post("/models/unload");
   assert.equal(unloaded.status, 200);
   assert.equal(unloaded.body.state, "unloaded");
+  assert.ok(!unloaded.body.memory.model);
+  for (let i = 0; i < 200 && (await server.get("/memory")).body.loaded_models.length; i++) // the worker tells once a second
+    await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual((await server.get("/memory")).body.loaded_models, []);
 });
 

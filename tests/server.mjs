@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
-export const PROGRAM = process.env.DIFFUSIONAPI ?? "build/release/diffusionapi";
+export const PROGRAM = resolve(process.env.DIFFUSIONAPI ?? "build/release/diffusionapi");
 const START_MS = 60000;
 
 /** A server on a free port of the loopback. args: more flags; data: a folder to keep. */
@@ -21,13 +21,13 @@ export class Server {
     server.ended = new Promise((resolve) => server.child.on("close", (code, signal) => resolve({ code, signal })));
     server.child.stderr.on("data", (bytes) => { server.log += bytes; });
     let out = "";
-    await new Promise((resolve, reject) => {
+    await new Promise((done, reject) => {
       const timer = setTimeout(() => reject(new Error(`no server after ${START_MS} ms: ${server.log}`)), START_MS);
       server.child.stdout.on("data", (bytes) => {
         out += bytes;
         if (!out.includes("Ctrl-C")) return;
         clearTimeout(timer);
-        resolve();
+        done();
       });
       server.ended.then(({ code }) => {
         clearTimeout(timer);

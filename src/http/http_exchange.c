@@ -31,6 +31,7 @@ struct http_exchange *http_exchange_new(struct http_exchange_shared *shared, con
         free(x);
         return NULL;
     }
+    atomic_fetch_add(&shared->n_exchanges, 1);
     return x;
 }
 
@@ -54,6 +55,7 @@ void http_exchange_free(struct http_exchange *x, bool complete)
         s->done(s->ctx, &x->request, &x->sent);
     http_reply_clear(&x->reply);
     drop_body(x);
+    atomic_fetch_sub(&x->shared->n_exchanges, 1);
     free(x->uri);
     free(x);
 }

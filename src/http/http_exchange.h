@@ -14,6 +14,7 @@ struct http_exchange_shared {
     bool is_tls;
     struct http_deadline *deadline;
     _Atomic size_t bodies_bytes; /* in memory now */
+    _Atomic int n_exchanges;     /* under way now */
 };
 
 struct http_exchange {

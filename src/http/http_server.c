@@ -4,6 +4,7 @@
 #include "http/http_exchange.h"
 #include "http/http_listen.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@ enum {
     /* Of a connection: request line and headers have to fit, or the client gets 414 or 431. */
     HEADERS_MAX_BYTES = 32 << 10,
     STACK_BYTES = 512 << 10,
+    CLOSE_PATIENCE_MS = 3000, /* for answers that are on their way */
 };
 
 struct http_server {
@@ -209,8 +211,12 @@ void http_server_close(struct http_server *s)
 {
     if (!s)
         return;
-    if (s->daemon)
+    if (s->daemon) {
+        /* The daemon would cut what is still being sent. */
+        for (int i = 0; i < CLOSE_PATIENCE_MS && atomic_load(&s->shared.n_exchanges) > 0; i += 5)
+            poll(NULL, 0, 5);
         MHD_stop_daemon(s->daemon);
+    }
     if (s->listen_fd >= 0)
         close(s->listen_fd);
     http_deadline_close(s->shared.deadline);

@@ -61,8 +61,8 @@ void http_server_quiesce(struct http_server *s);
 /* Open connections. */
 int http_server_connections(const struct http_server *s);
 
-/* Waits until all handlers have returned; whoever keeps them waiting must have been told before.
- * Accepts NULL. */
+/* Waits until all handlers have returned, whose waits must have been ended before, and a few
+ * seconds for their answers to be sent.  Accepts NULL. */
 void http_server_close(struct http_server *s);
 
 #endif
