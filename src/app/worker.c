@@ -4,6 +4,7 @@
 #include "app/planner.h"
 #include "app/worker_confine.h"
 #include "app/worker_engine.h"
+#include "base/clock.h"
 #include "generator/generator_library.h"
 #include "memory/process_memory.h"
 #include "supervisor/supervisor_protocol.h"
@@ -15,13 +16,16 @@
 
 enum { TELL_MS = 10000, FIRST_LINE_MS = 60000, ALIVE_MS = 1000 };
 
+static const double alive_seconds = 0.9;
+
 struct worker {
     struct settings settings;
     struct log log;
     struct channel *channel;
     struct library *library;
     struct worker_engine *engine; /* of the role "worker" */
-    struct worker_engine_state told;
+    char told_model[WORKER_ENGINE_NAME_BYTES];
+    double told; /* when it was said that we are alive */
 };
 
 /* Ends the process without looking back: there is nobody to tell. */
@@ -55,17 +59,18 @@ static bool next(struct worker *w, struct json *out, int timeout_ms, bool *any, 
     }
 }
 
-/* Once a second while a job runs, and when something has changed. */
+/* Once a second, and when another model is open. */
 static void tell_alive(struct worker *w)
 {
     const struct worker_engine_state s = worker_engine_state(w->engine);
     struct process_memory now = {0};
     struct error ignored = {0};
 
-    if (!s.busy && s.ticks == w->told.ticks && strcmp(s.model, w->told.model) == 0)
+    if (clock_seconds() - w->told < alive_seconds && strcmp(s.model, w->told_model) == 0)
         return;
     (void)!process_memory_read(&now, &ignored);
-    w->told = s;
+    w->told = clock_seconds();
+    memcpy(w->told_model, s.model, sizeof w->told_model);
     say(w, json_pack("{s:s, s:I, s:I, s:s}", "is", "alive", "ticks", (json_int_t)s.ticks,
                      "resident_bytes", (json_int_t)now.resident_bytes, "model", s.model));
 }

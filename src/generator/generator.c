@@ -1,6 +1,7 @@
 #include "generator/generator.h"
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "generator/generator_internal.h"
 #include "generator/generator_memory.h"
 #include "generator/generator_request.h"
@@ -109,6 +110,38 @@ bool generator_idle(struct generator *g)
     return true;
 }
 
+/* Clients are not told where the server keeps their files. */
+static bool load_file(const struct generator *g, struct image_file *out, const char *path,
+                      struct error *err)
+{
+    char *bytes;
+    size_t len;
+
+    if (!g->options.library)
+        return image_format_load(out, path, err);
+    if (!fs_read(&bytes, &len, path, IMAGE_FORMAT_MAX_FILE_BYTES, err))
+        return error_set(err, err->code, "the file cannot be read");
+    bool ok = image_format_read(out, bytes, len, image_default_limits(), err);
+    free(bytes);
+    return ok;
+}
+
+static bool load_mask(struct generator *g, struct error *err)
+{
+    struct generator_prepared *n = &g->now;
+    const bool is_round = n->task.job->mask.round;
+    char *bytes;
+    size_t len;
+
+    if (!g->options.library)
+        return mask_load(&n->mask, n->task.mask, is_round, err);
+    if (!fs_read(&bytes, &len, n->task.mask, IMAGE_FORMAT_MAX_FILE_BYTES, err))
+        return error_set(err, err->code, "the file cannot be read");
+    bool ok = mask_read(&n->mask, bytes, len, image_default_limits(), is_round, err);
+    free(bytes);
+    return ok;
+}
+
 static bool load_input(struct generator *g, struct error *err)
 {
     struct generator_prepared *n = &g->now;
@@ -120,7 +153,7 @@ static bool load_input(struct generator *g, struct error *err)
         return error_set(err, ERROR_INVALID, "%s needs a picture: %s",
                          gen_job_mode_names[n->task.job->mode],
                          generator_field_name(g, GENERATOR_IMAGE));
-    if (!image_format_load(&file, n->task.input, err))
+    if (!load_file(g, &file, n->task.input, err))
         return error_prefix(err, "%s", generator_field_name(g, GENERATOR_IMAGE));
     n->input = file.image;
     n->input_width = file.image.width;
@@ -129,7 +162,7 @@ static bool load_input(struct generator *g, struct error *err)
     file.infotext = NULL;
     file.image = (struct image){0};
     image_format_clear(&file);
-    if (n->task.mask && !mask_load(&n->mask, n->task.mask, n->task.job->mask.round, err))
+    if (n->task.mask && !load_mask(g, err))
         return error_prefix(err, "%s", generator_field_name(g, GENERATOR_MASK));
     n->has_mask = n->task.mask != NULL;
     return true;

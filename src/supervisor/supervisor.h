@@ -28,7 +28,7 @@ struct supervisor_options {
     const char *const *arguments; /* in front of the role's, NULL behind the last; NULL: none */
     double first_backoff_seconds; /* before a worker that died is started again: 0.25, doubled by */
     double longest_backoff_seconds; /* each death, up to 30; a job that ends well resets it */
-    double silence_seconds;         /* a busy worker that says nothing for so long is killed: 120 */
+    double silence_seconds;         /* a worker that does not move for so long is killed: 120 */
     double planner_idle_seconds;    /* the planner ends when nobody asked for so long: 60 */
 };
 

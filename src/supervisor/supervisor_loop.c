@@ -107,7 +107,7 @@ static void hear_alive(struct supervisor *s, struct supervisor_process *p, const
     const double ticks = supervisor_protocol_number(doc, "ticks", 0);
     const double resident = supervisor_protocol_number(doc, "resident_bytes", 0);
 
-    if (ticks != p->ticks)
+    if (ticks != p->ticks || !is_busy(s))
         p->sign = clock_seconds();
     p->ticks = ticks;
     if (p != &s->worker)
@@ -216,7 +216,8 @@ static void watch(struct supervisor *s)
     snprintf(reason, sizeof reason, "it gave no sign of life for %.10g seconds", silence);
     for (int i = 0; i < 2; i++) {
         struct supervisor_process *p = all[i];
-        const bool should_move = p->pid && (!p->ready || (p == &s->worker && is_busy(s)));
+        /* The planner says nothing while it has nothing to do. */
+        const bool should_move = p->pid && (!p->ready || p == &s->worker);
         if (should_move && clock_seconds() - p->sign > silence)
             supervisor_process_kill(p, reason);
     }

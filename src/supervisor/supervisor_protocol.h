@@ -9,7 +9,7 @@
  *
  * A process to the server ("is"):
  *   ready      confinement: what it has locked itself into, in words
- *   alive      once a second while it works, and on a change: ticks (rises while the work moves),
+ *   alive      the worker, once a second and on a change: ticks (rises while the work moves),
  *              resident_bytes, model ("": none)
  *   started    id, reserved_bytes, model: the model is open, the plan stands, drawing begins
  *   progress   id, phase, progress, seconds_left, step, steps, batch, batches; preview (file's

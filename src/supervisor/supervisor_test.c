@@ -155,8 +155,11 @@ static int be_worker(const char *role)
     if (!channel_open(&channel, SUPERVISOR_PROTOCOL_FD, &err))
         return 7;
     for (;;) {
-        if (!next(&doc, -1))
+        if (!next(&doc, 300)) {
+            say(json_pack("{s:s, s:i, s:i, s:s}", "is", "alive", "ticks", 0, "resident_bytes", 0,
+                          "model", ""));
             continue;
+        }
         const char *op = supervisor_protocol_text(doc.root, "op");
         if (strcmp(op, "settings") == 0) {
             if (!supervisor_protocol_read_settings(&settings, doc.root, &err) ||
