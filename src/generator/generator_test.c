@@ -1,4 +1,5 @@
 /* Jobs with the demo model, from names to pictures on disk. */
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/test.h"
 #include "generator/generator.h"
@@ -364,6 +365,28 @@ static void gives_memory_back(void)
     remove_pictures();
 }
 
+/* A model that nobody uses leaves, and comes back for the next job. */
+static void unloads_what_is_idle(void)
+{
+    struct generator *g = open_generator();
+    struct gen_job j = small_job();
+    struct generator_result r = {0};
+    struct error err = {0};
+    const double deadline = clock_seconds() + 30;
+
+    settings.model_idle_seconds = 1;
+    CHECK(make(g, &j, NULL, NULL, &r, &err));
+    generator_result_clear(&r);
+    while (!generator_idle(g) && clock_seconds() < deadline)
+        usleep(20000);
+    CHECK(!generator_view(g).model);
+    settings.model_idle_seconds = 600;
+    CHECK(make(g, &j, NULL, NULL, &r, &err) && generator_view(g).model);
+    generator_result_clear(&r);
+    generator_close(g);
+    remove_pictures();
+}
+
 /* The plan of a job for another process counts what that one holds. */
 static void plans_for_another_process(void)
 {
@@ -402,6 +425,7 @@ int main(void)
     tells_of_another_size();
     enlarges_pictures();
     gives_memory_back();
+    unloads_what_is_idle();
     plans_for_another_process();
     library_close(library);
     rmdir(folder);
