@@ -66,6 +66,7 @@ async function main() {
         job = (await server.get(`/queue/${reply.body.job_id}`)).body;
       } while (job.state !== "done" && job.state !== "error");
       states[job.state] = (states[job.state] ?? 0) + 1;
+      if (job.state !== "done") console.log(`${job.job_id}: ${job.error}`);
     }
   }
   await Promise.all(Array.from({ length: clients }, client));

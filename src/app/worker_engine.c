@@ -174,13 +174,9 @@ static bool make(struct course *c, const json_t *run, struct generator_result *r
     return generator_run(e->generator, &watch, result, err);
 }
 
-static void tell_failed(struct worker_engine *e, const char *id, const struct error *err)
-{
-    say(e, json_pack("{s:s, s:s, s:o}", "is", "failed", "id", id, "error",
-                     supervisor_protocol_error(err)));
-}
-
-static void run_job(struct worker_engine *e, const json_t *run)
+/* Returns what is to be said when the job is forgotten: the server may hand over the next one as
+ * soon as it hears of this one's end. */
+static json_t *run_job(struct worker_engine *e, const json_t *run)
 {
     const struct gen_limits limits = generator_request_limits(e->settings);
     struct course c = {.engine = e,
@@ -195,14 +191,14 @@ static void run_job(struct worker_engine *e, const json_t *run)
               gen_job_pick_seeds(&job, &err);
     c.job = &job;
     ok = ok && make(&c, run, &result, &err);
-    if (ok)
-        say(e, json_pack("{s:s, s:s, s:O, s:O}", "is", "done", "id", c.id, "result", result.json,
-                         "outputs", c.names));
-    else
-        tell_failed(e, c.id, &err);
+    json_t *last = ok ? json_pack("{s:s, s:s, s:O, s:O}", "is", "done", "id", c.id, "result",
+                                  result.json, "outputs", c.names)
+                      : json_pack("{s:s, s:s, s:o}", "is", "failed", "id", c.id, "error",
+                                  supervisor_protocol_error(&err));
     generator_result_clear(&result);
     gen_job_clear(&job);
     json_decref(c.names);
+    return last;
 }
 
 static void answer_unloads(struct worker_engine *e)
@@ -258,8 +254,9 @@ static void *work(void *engine)
     for (;;) {
         const json_t *run = wait_for_work(e);
         if (run) {
-            run_job(e, run);
+            json_t *last = run_job(e, run);
             forget_job(e);
+            say(e, last);
             publish(e);
         } else if (generator_idle(e->generator)) {
             log_event(e->log, LOG_INFO, "model_unloaded", "reason=idle_or_pressure");
