@@ -322,7 +322,7 @@ enum MHD_Result http_exchange_begin(struct http_exchange *x, struct MHD_Connecti
     else
         s->begin(s->ctx, &x->request, &x->reply);
 
-    bool at_once = bytes > DRAIN_MAX_BYTES || (bytes != 0 && expects_continue(x));
+    bool at_once = bytes == -2 || bytes > DRAIN_MAX_BYTES || (bytes != 0 && expects_continue(x));
     if (x->reply.status && at_once) {
         x->reply.close = true;
         return send_reply(x, connection, &x->reply);
