@@ -32,8 +32,11 @@ static const char *current_phase(const struct job *job, const json_t *payload)
         return job_state_name(job->state);
     if (!has_hires(payload))
         return "generation";
-    return strstr(job->phase, "hires") || strstr(job->phase, "upscale") ? "upscaling"
-                                                                        : "initial generation";
+    return (strncmp(job->phase, "hires ", 6) == 0 && strcmp(job->phase, "hires text") != 0) ||
+                   strcmp(job->phase, "refine") == 0 || strcmp(job->phase, "vae decode") == 0 ||
+                   strcmp(job->phase, "image encode") == 0
+               ? "upscaling"
+               : "initial generation";
 }
 
 static json_t *time_json(double seconds)

@@ -133,12 +133,15 @@ enum api_wait_end api_wait_for_change(struct api_wait *w, const struct http_requ
         double left = seconds < 0 ? LOOK_SECONDS : end - clock_seconds();
         if (left <= 0)
             return API_WAIT_TIME;
-        if (sleep_once(w, id, since, left < LOOK_SECONDS ? left : LOOK_SECONDS, &stopping))
-            return API_WAIT_ENDED;
+        bool changed =
+            sleep_once(w, id, since, left < LOOK_SECONDS ? left : LOOK_SECONDS, &stopping);
         if (stopping)
             return API_WAIT_STOPPING;
+        /* Asked after changes too: a busy job changes more often than once in LOOK_SECONDS. */
         if (http_request_client_is_gone(r))
             return API_WAIT_CLIENT_GONE;
+        if (changed)
+            return API_WAIT_ENDED;
     }
 }
 
