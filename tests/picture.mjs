@@ -37,4 +37,18 @@ export function png(width = SIDE, height = SIDE, color = [0, 0, 255]) {
   ]);
 }
 
+/** A PNG with opacity; color(x, y) is [red, green, blue, opacity]. */
+export function rgba(width, height, color) {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 6, 0, 0, 0], 8);
+  const rows = Buffer.alloc(height * (width * 4 + 1));
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) rows.set(color(x, y), y * (width * 4 + 1) + 1 + x * 4);
+  return Buffer.concat([
+    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", header), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0)),
+  ]);
+}
+
 export default png().toString("base64");
