@@ -145,14 +145,14 @@ static void draws_the_same_whatever_came_before(void)
 /* A watch that wishes something after so many questions, and checks what it is told. */
 struct wisher {
     enum generator_wish wish;
-    int after, asked, saved, previews;
+    int after, after_saved, asked, saved, previews;
     double progress;
 };
 
 static enum generator_wish wish(void *ctx)
 {
     struct wisher *w = ctx;
-    if (++w->asked < w->after)
+    if (++w->asked < w->after || w->saved < w->after_saved)
         return GENERATOR_GO_ON;
     const enum generator_wish now = w->wish;
     if (now == GENERATOR_SKIP)
@@ -202,20 +202,35 @@ static struct generator_watch watch_of(struct wisher *w)
                                     .preview = count_preview};
 }
 
+static bool is_file(int i, const char *bytes, size_t len)
+{
+    char path[GENERATOR_PATH_BYTES], *own = NULL;
+    size_t n = 0;
+    struct error err = {0};
+
+    const bool same = path_of(png, path, i, &err) && fs_read(&own, &n, path, 1 << 20, &err) &&
+                      n == len && memcmp(own, bytes, n) == 0;
+    free(own);
+    return same;
+}
+
 static void does_what_is_wished(void)
 {
     static const struct {
         enum generator_wish wish;
-        int after, pictures; /* below 0: it is cancelled */
+        int after, after_saved, pictures; /* below 0: it is cancelled */
     } row[] = {
-        {GENERATOR_GO_ON, 1, 3},  {GENERATOR_CANCEL, 1, -1}, {GENERATOR_CANCEL, 400, -1},
-        {GENERATOR_FINISH, 1, 1}, {GENERATOR_SKIP, 1, 3},
+        {GENERATOR_GO_ON, 1, 0, 3},  {GENERATOR_CANCEL, 1, 0, -1}, {GENERATOR_CANCEL, 1, 1, -1},
+        {GENERATOR_FINISH, 1, 0, 1}, {GENERATOR_SKIP, 1, 0, 3},
     };
     struct generator *g = open_generator();
+    char path[GENERATOR_PATH_BYTES], *last = NULL;
+    size_t n_last = 0;
 
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         struct gen_job j = small_job();
-        struct wisher w = {.wish = row[i].wish, .after = row[i].after};
+        struct wisher w = {
+            .wish = row[i].wish, .after = row[i].after, .after_saved = row[i].after_saved};
         const struct generator_watch watch = watch_of(&w);
         struct generator_result r = {0};
         struct error err = {0};
@@ -229,6 +244,11 @@ static void does_what_is_wished(void)
             CHECK(r.n_pictures == row[i].pictures && w.saved == row[i].pictures);
             CHECK(r.finished == (row[i].wish != GENERATOR_GO_ON));
             CHECK(w.previews > 0);
+            if (row[i].wish == GENERATOR_GO_ON)
+                CHECK(path_of(png, path, 2, &err) && fs_read(&last, &n_last, path, 1 << 20, &err));
+            /* What was skipped is the first picture alone. */
+            if (row[i].wish == GENERATOR_SKIP)
+                CHECK(is_file(2, last, n_last));
             CHECK(w.progress > (row[i].wish == GENERATOR_FINISH ? 0.1 : 0.9));
         } else {
             CHECK(!exists(0, "png"));
@@ -236,6 +256,7 @@ static void does_what_is_wished(void)
         generator_result_clear(&r);
         remove_pictures();
     }
+    free(last);
     generator_close(g);
 }
 
