@@ -255,6 +255,7 @@ static void *work(void *engine)
         const json_t *run = wait_for_work(e);
         if (run) {
             json_t *last = run_job(e, run);
+            generator_forget(e->generator);
             forget_job(e);
             say(e, last);
             publish(e);

@@ -67,6 +67,12 @@ static void clear_prepared(struct generator *g)
     memset(n, 0, sizeof *n);
 }
 
+void generator_forget(struct generator *g)
+{
+    clear_prepared(g);
+    process_memory_return_freed();
+}
+
 void generator_unload(struct generator *g)
 {
     struct generator_loaded *l = &g->loaded;
@@ -273,7 +279,9 @@ bool generator_prepare(struct generator *g, const struct generator_task *t, stru
     n->resident_bytes = memory.resident_bytes;
     if (j->mode == GEN_JOB_UPSCALE) {
         n->ready = load_input(g, err) && generator_upscale_prepare(g, err);
-        return n->ready;
+        if (!n->ready)
+            clear_prepared(g);
+        return g->now.ready;
     }
     bool ok = load_input(g, err) && generator_open_model(g, j, err) &&
               generator_open_vae(g, j, err) && generator_open_preview(g, j, err) &&

@@ -125,6 +125,9 @@ bool generator_run(struct generator *g, const struct generator_watch *watch,
                    struct generator_result *out, struct error *err) MUST_CHECK;
 void generator_result_clear(struct generator_result *r); /* accepts zeroes */
 
+/* What was prepared leaves memory: pictures, plan, LoRAs.  The model stays open. */
+void generator_forget(struct generator *g);
+
 /* The model leaves memory, with everything that was opened for it. */
 void generator_unload(struct generator *g);
 

@@ -364,11 +364,11 @@ static void gives_memory_back(void)
 {
     struct generator *g = open_generator();
     struct process_memory first = {0}, last = {0};
+    struct generator_result r = {0};
     struct error err = {0};
 
     for (int i = 0; i < 8; i++) {
         struct gen_job j = small_job();
-        struct generator_result r = {0};
         j.width = 64 + 64 * (i % 3);
         j.steps = 1;
         CHECK(make(g, &j, NULL, NULL, &r, &err));
@@ -378,7 +378,10 @@ static void gives_memory_back(void)
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
     CHECK(last.anonymous_bytes < first.anonymous_bytes + (2 << 20));
 #endif
-    CHECK(generator_view(g).model);
+    CHECK(generator_view(g).model && generator_view(g).sized);
+    generator_forget(g);
+    CHECK(generator_view(g).model && !generator_view(g).sized);
+    CHECK(!generator_run(g, NULL, &r, &err) && err.code == ERROR_INVALID);
     CHECK(!generator_idle(g)); /* just used */
     generator_unload(g);
     CHECK(!generator_view(g).model && !generator_idle(g));
