@@ -73,7 +73,7 @@ known are: png, jpeg|img2img --image noise.png
 --image: |img2img --image cut.png
 --image: |img2img --image folder.png
 neither a path nor a name|txt2img --model nonsense
-there is no VAE 'nonsense' in vae_dir|txt2img --vae nonsense
+there is no VAE 'nonsense'|txt2img --vae nonsense
 not a VAE|txt2img --vae ./empty
 known are: png, jpeg|txt2img --preview now.gif
 is not from 1 to 1000|txt2img --preview-every 0

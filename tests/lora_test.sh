@@ -79,10 +79,24 @@ leaves_out_what_does_not_fit_with_a_warning() {
     says said "the model's weight needs"
     says said "LoRA not found: nonsense"
     says said "LoRA not found: ./no/file"
-    says said "'../up' is no LoRA's name"
+    says said "LoRA not found: ../up"
     run plan --model model --lora xl
     [ "$status" = 0 ] || fail "plan with a LoRA that does not fit: $(cat "$work/said")"
     says out "LoRA xl is left out"
+}
+
+takes_loras_from_folders_within() {
+    mkdir "$work/loras/styles"
+    cp "$work/loras/kohya.safetensors" "$work/loras/styles/ink.safetensors"
+    draw inner.png "a red circle <lora:ink:0.8>"
+    same inner.png kohya.png
+    draw inner.png "a red circle <lora:styles/ink:0.8>"
+    same inner.png kohya.png
+    draw inner.png "a red circle" --lora styles/ink:0.8
+    same inner.png kohya.png
+    run lora-check --model model --lora ink
+    says out "1 of 1 fit"
+    rm -r "$work/loras/styles"
 }
 
 reports_which_fit() {
@@ -116,5 +130,6 @@ draws_with_a_lora_in_either_spelling
 takes_loras_from_the_prompt
 streams_to_the_same_picture
 leaves_out_what_does_not_fit_with_a_warning
+takes_loras_from_folders_within
 reports_which_fit
 [ "$failures" = 0 ]

@@ -46,7 +46,7 @@ make esrgan "$work/upscalers/4x_big.safetensors" --holes
 make esrgan "$work/upscalers/2x_big.safetensors" --holes --scale 2
 cp "$work/models/flat/vae/"*.safetensors "$work/vae/soft.safetensors"
 echo "not a model" >"$work/models/broken.ckpt"
-ln -s /etc/passwd "$work/models/out.safetensors"
+ln -s /etc/passwd "$work/models/escape.safetensors"
 
 lists_every_kind() {
     run models
@@ -95,7 +95,37 @@ PYTHON
     [ -z "$tensors" ] || has one "$tensors"
 }
 
+uses_what_it_lists() {
+    for model in flat models--org--tiny org/tiny "Org/Tiny" "The Flat"; do
+        echo '{"flat": "The Flat"}' >"$work/models/labels.json"
+        run txt2img --model "$model" --prompt x --width 64 --height 64 --steps 1 --output p.png
+        [ "$status" = 0 ] || fail "--model '$model': $(cat "$work/said")"
+    done
+    run inspect sub/sdxl
+    [ "$status" = 0 ] || fail "inspect sub/sdxl: $(cat "$work/said")"
+    run inspect nosuch
+    [ "$status" = 2 ] || fail "inspect nosuch"
+    says said "there is no model 'nosuch'"
+    run inspect escape
+    [ "$status" = 2 ] || fail "inspect escape"
+    says said "leads out of its folder"
+    run inspect demo
+    [ "$status" = 0 ] || fail "inspect demo: $(cat "$work/said")"
+}
+
+takes_the_models_own_vae_by_its_names() {
+    for vae in soft soft.safetensors Automatic None "" ./vae/soft.safetensors; do
+        run txt2img --model flat --prompt x --width 64 --height 64 --steps 1 --output v.png --vae "$vae"
+        [ "$status" = 0 ] || fail "--vae '$vae': $(cat "$work/said")"
+    done
+    run txt2img --model flat --prompt x --width 64 --height 64 --steps 1 --output v.png --vae sofd
+    [ "$status" = 2 ] || fail "--vae sofd"
+    says said "--vae: there is no VAE 'sofd'; near it: 'soft'"
+}
+
 lists_every_kind
 lists_one_kind
 hashes_files_and_remembers_them
+uses_what_it_lists
+takes_the_models_own_vae_by_its_names
 [ "$failures" = 0 ] || exit 1

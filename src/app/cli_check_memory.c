@@ -2,6 +2,7 @@
 
 #include "app/cli_help.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_find.h"
 #include "generator/generator_memory.h"
 
 #include <stdarg.h>
@@ -44,7 +45,7 @@ static bool open_model(struct cli_check *c, struct error *err)
     const char *tokenizer = NULL;
     char room[GENERATOR_MODEL_PATH_BYTES];
 
-    return generator_model_find(&c->model, s->model, s->models_dir, err) &&
+    return generator_find_model(&c->model, &(struct generator_find){.settings = s}, "", err) &&
            generator_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins,
                                           err) &&
            cpu_backend_open(&c->backend, (int)s->threads, s->isa, err) &&

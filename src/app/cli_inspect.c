@@ -1,14 +1,15 @@
 #include "app/cli_inspect.h"
 
-#include "generator/generator_model.h"
+#include "generator/generator_find.h"
 #include "model/model_inspect.h"
 
 bool cli_inspect_run(const struct cli_options *o, FILE *to, struct error *err)
 {
+    const struct generator_find find = {.settings = &o->settings};
     struct generator_model found;
     struct model *model = NULL;
 
-    if (!generator_model_find(&found, o->argument, o->settings.models_dir, err) ||
+    if (!generator_find_model(&found, &find, o->argument[0] ? o->argument : "demo", err) ||
         !model_open(&model, found.path, err))
         return false;
     bool ok = model_inspect_write(model, to) ||

@@ -2,7 +2,8 @@
 
 #include "app/cli_lora.h"
 #include "base/fs.h"
-#include "generator/generator_model.h"
+#include "generator/generator_find.h"
+#include "generator/generator_library.h"
 #include "model/lora_set.h"
 
 #include <dirent.h>
@@ -100,45 +101,66 @@ static bool check_folder(struct check *c, const char *dir, struct error *err)
     return ok || error_prefix(err, "%s", dir);
 }
 
-static bool check_one(struct check *c, const char *text, const char *loras_dir, struct error *err)
+/* What the library has of loras_dir, in folders within it too. */
+static bool check_all(struct check *c, struct library *lib, struct error *err)
 {
-    char path[LORA_SET_PATH_BYTES];
-    struct stat st;
+    struct library_list list;
 
-    if (stat(text, &st) == 0 && S_ISDIR(st.st_mode))
+    if (!library_list(lib, LIBRARY_LORA, &list, err))
+        return false;
+    for (size_t i = 0; i < list.n; i++)
+        check_file(c, list.entries[i]->path);
+    library_list_clear(&list);
+    return true;
+}
+
+static bool check_one(struct check *c, const char *text, struct library *lib, struct error *err)
+{
+    const struct library_entry *e = NULL;
+    struct stat st;
+    const bool is_there = stat(text, &st) == 0;
+
+    if (is_there && S_ISDIR(st.st_mode))
         return check_folder(c, text, err);
-    if (strchr(text, '/') || (stat(text, &st) == 0 && S_ISREG(st.st_mode))) {
+    if (is_there && S_ISREG(st.st_mode)) {
         check_file(c, text);
         return true;
     }
-    if (!lora_set_path(path, loras_dir, text, err))
+    if (!library_find(lib, LIBRARY_LORA, text, &e, err))
         return error_prefix(err, "--lora");
-    check_file(c, path);
+    check_file(c, e->path);
+    library_entry_free(e);
     return true;
 }
 
 bool cli_lora_check_run(const struct cli_options *o, FILE *to, struct error *err)
 {
-    const char *dir = o->settings.loras_dir;
+    const struct generator_find find = {.settings = &o->settings};
     struct generator_model found;
+    struct library *lib = NULL;
     struct model *model = NULL;
 
     if (!o->n_loras && !o->all)
         return error_set(err, ERROR_INVALID, "lora-check wants --lora PATH, or --all for all of %s",
-                         dir);
-    if (!generator_model_find(&found, o->settings.model, o->settings.models_dir, err) ||
-        !model_open(&model, found.path, err))
+                         o->settings.loras_dir);
+    if (!generator_find_model(&found, &find, "", err) ||
+        !generator_library_open(&lib, &o->settings, err))
         return false;
+    if (!model_open(&model, found.path, err)) {
+        library_close(lib);
+        return false;
+    }
     struct check c = {.info = model_view(model), .to = to};
     print_head(&c);
-    bool ok = !o->all || check_folder(&c, dir, err);
+    bool ok = !o->all || check_all(&c, lib, err);
     for (int i = 0; ok && i < o->n_loras; i++)
-        ok = check_one(&c, o->loras[i], dir, err);
+        ok = check_one(&c, o->loras[i], lib, err);
     if (ok)
         fprintf(to, "\n%d of %d fit\n", c.n_fit, c.n);
     if (ok && c.n_fit < c.n)
         ok = error_set(err, ERROR_INVALID, "%d of %d LoRAs do not fit %s", c.n - c.n_fit, c.n,
                        c.info->name);
     model_close(model);
+    library_close(lib);
     return ok;
 }

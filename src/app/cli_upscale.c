@@ -4,6 +4,7 @@
 #include "app/cli_output.h"
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
+#include "generator/generator_find.h"
 #include "generator/generator_memory.h"
 #include "image/builtin_upscaler.h"
 #include "image/image_format.h"
@@ -13,7 +14,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const double filter_scale = 2; /* where none is asked for */
@@ -66,27 +66,14 @@ static void report(void *ctx, double done, double total)
     r->line_open = r->terminal;
 }
 
-static bool is_file(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* What holds a slash is a path; another word is a name in upscalers_dir, and a file of this folder
- * only where there is no such name. */
 static bool open_network(struct run *r, const char *name, struct error *err)
 {
     const struct settings *s = &r->options->settings;
-    char path[UPSCALER_FILE_PATH_BYTES];
-    const char *found = path;
+    const struct generator_find find = {.settings = s};
+    char found[GENERATOR_MODEL_PATH_BYTES];
 
-    if (strchr(name, '/')) {
-        found = name;
-    } else if (!upscaler_file_path(path, s->upscalers_dir, name, err)) {
-        if (!is_file(name))
-            return error_prefix(err, "--upscaler");
-        found = name;
-    }
+    if (!generator_find_upscaler(found, &find, name, err))
+        return error_prefix(err, "--upscaler");
     return (cpu_backend_open(&r->backend, (int)s->threads, s->isa, err) &&
             upscale_open(&r->upscaler, found, r->backend, err)) ||
            error_prefix(err, "--upscaler");

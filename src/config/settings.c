@@ -18,7 +18,7 @@ const struct settings_row settings_rows[] = {
     {FIELD(model), SETTINGS_TEXT, 0, 0, "", NULL, NULL,
      "model used when a request names none: a folder, a .safetensors or .ckpt "
      "file, or a name in models_dir; "
-     "empty: the demo model"},
+     "empty: the demo model, in the server the first of models_dir that can be used"},
     {FIELD(models_dir), SETTINGS_TEXT, 0, 0, "models", "MODELS_DIR", NULL,
      "folder of models that may be called by their name"},
     {FIELD(tokenizer_dir), SETTINGS_TEXT, 0, 0, "", NULL, NULL,

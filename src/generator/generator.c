@@ -92,6 +92,7 @@ void generator_close(struct generator *g)
     generator_unload(g);
     if (g->backend)
         g->backend->fn->close(g->backend);
+    library_close(g->own_library);
     free(g);
 }
 

@@ -128,6 +128,14 @@ static void add_sampling(struct pairs *p, const struct gen_request *r)
         add_number(p, "Sigma noise", o->s_noise);
 }
 
+/* As web UIs write it: without the sub-folder. */
+static const char *model_name(const struct generator_infotext *t)
+{
+    const char *name = t->model_name && t->model_name[0] ? t->model_name : t->model->name;
+    const char *slash = strrchr(name, '/');
+    return slash && slash[1] ? slash + 1 : name;
+}
+
 /* A1111's keys.  It takes a picture without RNG for one of its GPU generator, ours by default is
  * the CPU's, so that one is always named. */
 bool generator_infotext_write(struct buf *out, const struct generator_infotext *t, int i,
@@ -146,7 +154,7 @@ bool generator_infotext_write(struct buf *out, const struct generator_infotext *
     if (t->requested->width != t->used->width || t->requested->height != t->used->height)
         add_size(&p, "Requested size", t->requested->width, t->requested->height);
     add(&p, "Model hash", t->model_hash);
-    add(&p, "Model", t->model->name);
+    add(&p, "Model", model_name(t));
     add(&p, "VAE", t->model->vae_name);
     add_variation(&p, r, i);
     if (r->mode == GEN_IMG2IMG)

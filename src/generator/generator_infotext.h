@@ -11,6 +11,7 @@ struct model_info;
 struct generator_infotext {
     const struct gen_request *request; /* of the picture's round */
     const struct model_info *model;
+    const char *model_name; /* in the library; NULL or "": the file's or folder's own */
     const char *model_hash;                     /* "": not known */
     const char *refiner;                        /* its name where it draws, or NULL */
     const struct memory_size *requested, *used; /* told where they differ */

@@ -50,7 +50,8 @@ struct generator_prepared {
 
 struct generator {
     struct generator_options options;
-    struct backend *backend; /* owned */
+    struct library *own_library; /* owned; of the command line, once a name was looked for */
+    struct backend *backend;     /* owned */
     struct generator_loaded loaded;
     struct generator_prepared now;
 };

@@ -1,10 +1,7 @@
 #include "generator/generator_model.h"
 
 #include "base/fs.h"
-#include "model/lora_set.h"
 #include "model/model_native.h"
-#include "model/model_vae_find.h"
-#include "model/upscaler_file.h"
 #include "text/tokenizer.h"
 
 #include <dirent.h>
@@ -67,46 +64,7 @@ static bool is_hidden(const char *name)
     return name[0] == '.';
 }
 
-static void list_models(char *list, size_t room, const char *models_dir)
-{
-    DIR *dir = opendir(models_dir);
-    struct dirent *entry;
-
-    snprintf(list, room, "%s", dir ? "" : "it cannot be read");
-    while (dir && (entry = readdir(dir)) != NULL) {
-        size_t have = strlen(list), len = strlen(entry->d_name);
-        if (is_hidden(entry->d_name) || have + len + 3 > room)
-            continue;
-        snprintf(list + have, room - have, "%s%.120s", have ? ", " : "", entry->d_name);
-    }
-    if (dir)
-        closedir(dir);
-    if (!list[0])
-        snprintf(list, room, "it is empty");
-}
-
-/* name, or name with the ending of a single file, in models_dir. */
-static bool find_by_name(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
-                         const char *models_dir, struct error *err)
-{
-    static const char *const endings[] = {"", ".safetensors", ".ckpt"};
-    char file[SETTINGS_TEXT_BYTES + 16], list[160];
-    struct error ignored = {0};
-
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        snprintf(file, sizeof file, "%.1000s%s", name, endings[i]);
-        if (!strchr(name, '/') && !is_hidden(name) &&
-            fs_join(out, GENERATOR_MODEL_PATH_BYTES, models_dir, file, &ignored) && exists(out))
-            return true;
-    }
-    list_models(list, sizeof list, models_dir);
-    return error_set(err, ERROR_NOT_FOUND,
-                     "there is no model '%.120s': it is neither a path nor a name in models_dir "
-                     "'%.80s' (%s)",
-                     name, models_dir, list);
-}
-
-static bool is_demo(const char *path)
+bool generator_model_is_demo(const char *path)
 {
     char demo[GENERATOR_MODEL_PATH_BYTES];
     struct error ignored = {0};
@@ -114,40 +72,6 @@ static bool is_demo(const char *path)
 
     return generator_model_find_demo(demo, &ignored) && stat(demo, &a) == 0 &&
            stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-bool generator_model_find(struct generator_model *out, const char *name, const char *models_dir,
-                          struct error *err)
-{
-    *out = (struct generator_model){0};
-    if (!name[0]) {
-        out->is_demo = true;
-        return generator_model_find_demo(out->path, err);
-    }
-    if (exists(name))
-        snprintf(out->path, sizeof out->path, "%s", name);
-    else if (!find_by_name(out->path, name, models_dir, err))
-        return false;
-    out->is_demo = is_demo(out->path);
-    return true;
-}
-
-bool generator_model_find_name(struct generator_model *out, const char *name,
-                               const char *models_dir, struct error *err)
-{
-    struct error why = {0};
-
-    *out = (struct generator_model){0};
-    if (find_by_name(out->path, name, models_dir, &why)) {
-        out->is_demo = is_demo(out->path);
-        return true;
-    }
-    if (strcmp(name, "demo") == 0) {
-        out->is_demo = true;
-        return generator_model_find_demo(out->path, err);
-    }
-    *err = why;
-    return false;
 }
 
 /* The folder holds a vocabulary of exactly this size. */
@@ -212,52 +136,6 @@ bool generator_model_find_tokenizer(const char **out, char room[GENERATOR_MODEL_
             *out = room;
     }
     model_close(model);
-    return true;
-}
-
-bool generator_model_find_vae(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
-                              const char *vae_dir, const struct model_info *info, struct error *err)
-{
-    out[0] = 0;
-    if (!name[0])
-        return true;
-    if (strchr(name, '/') && exists(name)) {
-        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
-    } else if (!model_vae_find(out, name, vae_dir, info->family, err)) {
-        /* A plain name means vae_dir first, and a file of this folder only then. */
-        if (!exists(name))
-            return false;
-        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
-    }
-    return true;
-}
-
-bool generator_model_is_lora_path(const char *word, const char *loras_dir)
-{
-    char path[LORA_SET_PATH_BYTES];
-    struct error ignored;
-
-    if (strchr(word, '/'))
-        return true;
-    return !(lora_set_path(path, loras_dir, word, &ignored) && exists(path)) && exists(word);
-}
-
-bool generator_model_find_upscaler(char out[GENERATOR_MODEL_PATH_BYTES], const char *name,
-                                   const char *upscalers_dir, bool allow_paths, struct error *err)
-{
-    struct stat st;
-
-    _Static_assert((int)GENERATOR_MODEL_PATH_BYTES >= (int)UPSCALER_FILE_PATH_BYTES,
-                   "room for a path");
-    if (allow_paths && strchr(name, '/')) {
-        snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
-        return true;
-    }
-    if (upscaler_file_path(out, upscalers_dir, name, err))
-        return true;
-    if (!allow_paths || stat(name, &st) != 0 || !S_ISREG(st.st_mode))
-        return false;
-    snprintf(out, GENERATOR_MODEL_PATH_BYTES, "%s", name);
     return true;
 }
 

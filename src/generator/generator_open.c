@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct generator_find finder(const struct generator *g)
+static struct generator_find finder(struct generator *g)
 {
-    return (struct generator_find){.settings = g->options.settings, .library = g->options.library};
+    return (struct generator_find){
+        .settings = g->options.settings, .library = g->options.library, .own = &g->own_library};
 }
 
-static bool find_model(const struct generator *g, struct generator_model *out, const char *name,
+static bool find_model(struct generator *g, struct generator_model *out, const char *name,
                        struct error *err)
 {
     const struct generator_find f = finder(g);
@@ -134,8 +135,8 @@ bool generator_open_preview(struct generator *g, const struct gen_job *j, struct
 void generator_open_loras(struct generator *g, const struct gen_job *j)
 {
     struct generator_prepared *n = &g->now;
-    const struct settings *s = g->options.settings;
-    const struct generator_find f = finder(g);
+    struct generator_find f = finder(g);
+    const struct lora_set_place place = generator_find_loras(&f);
 
     for (int i = 0; i < j->n_loras; i++) {
         const bool is_path = generator_find_lora(n->lora_paths[i], &f, j->loras[i].name);
@@ -144,7 +145,7 @@ void generator_open_loras(struct generator *g, const struct gen_job *j)
                               .is_path = is_path,
                               .scale = j->loras[i].scale};
     }
-    pipeline_set_loras(g->loaded.pipeline, &n->asked, s->loras_dir);
+    pipeline_set_loras(g->loaded.pipeline, &n->asked, &place);
     pipeline_loras_write(n->loras, sizeof n->loras, pipeline_models(g->loaded.pipeline).loras);
 }
 

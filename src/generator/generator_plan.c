@@ -19,22 +19,16 @@ static const char *word(const struct generator_plan_ask *ask, const char *flag, 
     return ask->library ? field : flag;
 }
 
-static struct generator_find finder(const struct generator_plan_ask *ask)
+static struct generator_find finder(struct generator_plan *p, const struct generator_plan_ask *ask)
 {
-    return (struct generator_find){.settings = ask->settings, .library = ask->library};
-}
-
-static bool find_model(struct generator_model *out, const struct generator_plan_ask *ask,
-                       const char *name, struct error *err)
-{
-    const struct generator_find f = finder(ask);
-    return generator_find_model(out, &f, name, err);
+    return (struct generator_find){
+        .settings = ask->settings, .library = ask->library, .own = &p->own_library};
 }
 
 static bool open_vae(struct generator_plan *p, const struct generator_plan_ask *ask,
                      struct error *err)
 {
-    const struct generator_find f = finder(ask);
+    const struct generator_find f = finder(p, ask);
     char path[GENERATOR_MODEL_PATH_BYTES];
 
     if (!generator_find_vae(path, &f, ask->job->vae, model_view(p->model), err))
@@ -45,13 +39,14 @@ static bool open_vae(struct generator_plan *p, const struct generator_plan_ask *
 static bool open_models(struct generator_plan *p, const struct generator_plan_ask *ask,
                         struct error *err)
 {
+    const struct generator_find f = finder(p, ask);
     const char *refiner = ask->job->refiner;
 
-    if (!find_model(&p->found, ask, ask->job->model, err) ||
+    if (!generator_find_model(&p->found, &f, ask->job->model, err) ||
         !model_open(&p->model, p->found.path, err) || !open_vae(p, ask, err))
         return false;
     return !refiner[0] ||
-           (find_model(&p->found_refiner, ask, refiner, err) &&
+           (generator_find_model(&p->found_refiner, &f, refiner, err) &&
             model_open(&p->refiner, p->found_refiner.path, err)) ||
            error_prefix(err, "%s", word(ask, "--refiner", "refiner_checkpoint"));
 }
@@ -81,9 +76,9 @@ static bool read_prompts(struct generator_plan *p, const struct generator_plan_a
 
 static void open_loras(struct generator_plan *p, const struct generator_plan_ask *ask)
 {
-    const struct generator_find f = finder(ask);
+    struct generator_find f = finder(p, ask);
+    const struct lora_set_place place = generator_find_loras(&f);
     const struct gen_job *j = ask->job;
-    const char *dir = ask->settings->loras_dir;
 
     for (int i = 0; i < j->n_loras; i++) {
         const bool is_path = generator_find_lora(p->lora_paths[i], &f, j->loras[i].name);
@@ -92,15 +87,15 @@ static void open_loras(struct generator_plan *p, const struct generator_plan_ask
                               .is_path = is_path,
                               .scale = j->loras[i].scale};
     }
-    pipeline_loras_open(&p->loras, &p->asked, dir, model_view(p->model));
+    pipeline_loras_open(&p->loras, &p->asked, &place, model_view(p->model));
     if (p->refiner)
-        pipeline_loras_open(&p->refiner_loras, &p->asked, dir, model_view(p->refiner));
+        pipeline_loras_open(&p->refiner_loras, &p->asked, &place, model_view(p->refiner));
 }
 
 static bool open_upscaler(struct generator_plan *p, const struct generator_plan_ask *ask,
                           struct error *err)
 {
-    const struct generator_find f = finder(ask);
+    const struct generator_find f = finder(p, ask);
     const char *name = ask->job->hires.upscaler;
 
     if (!ask->job->hires.enabled || builtin_upscaler_find(name))
@@ -182,5 +177,6 @@ void generator_plan_clear(struct generator_plan *p)
         p->backend->fn->close(p->backend);
     model_close(p->refiner);
     model_close(p->model);
+    library_close(p->own_library);
     memset(p, 0, sizeof *p);
 }

@@ -19,6 +19,7 @@ struct generator_plan_ask {
 };
 
 struct generator_plan {
+    struct library *own_library; /* owned; of the command line */
     struct generator_model found, found_refiner;
     struct model *model, *refiner; /* owned; refiner NULL: none */
     struct backend *backend;       /* owned */

@@ -37,25 +37,42 @@ PRINTF_LIKE(2, 3) static void warn(struct lora_set *s, const char *fmt, ...)
     va_end(args);
 }
 
-static bool open_wish(struct lora **out, const struct lora_set_wish *w, const char *dir,
-                      struct error *err)
+/* A name's error speaks of its file, not of the folder: whoever asked need not know where that
+ * is. */
+static void forget_folder(struct error *err, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t cut = slash ? (size_t)(slash + 1 - path) : 0;
+
+    if (strncmp(err->text, path, strlen(path)) == 0)
+        memmove(err->text, err->text + cut, strlen(err->text + cut) + 1);
+}
+
+static bool open_wish(struct lora **out, const struct lora_set_wish *w,
+                      const struct lora_set_place *place, struct error *err)
 {
     char path[LORA_SET_PATH_BYTES];
 
     if (w->is_path)
         return lora_open(out, w->name, err);
-    if (!dir)
+    if (!place || (!place->dir && !place->find))
         return error_set(err, ERROR_NOT_FOUND, "there is no folder of LoRAs (loras_dir)");
-    return lora_set_path(path, dir, w->name, err) && lora_open(out, path, err);
+    if (!(place->find ? place->find(place->ctx, path, w->name, err)
+                      : lora_set_path(path, place->dir, w->name, err)))
+        return false;
+    if (lora_open(out, path, err))
+        return true;
+    forget_folder(err, path);
+    return false;
 }
 
-static void take(struct lora_set *s, const struct lora_set_wish *w, const char *dir,
-                 const struct model_info *info)
+static void take(struct lora_set *s, const struct lora_set_wish *w,
+                 const struct lora_set_place *place, const struct model_info *info)
 {
     struct lora_set_entry e = {.text_scale = w->text_scale, .unet_scale = w->unet_scale};
     struct error err = {0};
 
-    if (!open_wish(&e.lora, w, dir, &err)) {
+    if (!open_wish(&e.lora, w, place, &err)) {
         if (err.code == ERROR_NOT_FOUND)
             warn(s, "LoRA not found: %.200s", w->name);
         else
@@ -76,12 +93,12 @@ static void take(struct lora_set *s, const struct lora_set_wish *w, const char *
     s->entries[s->n++] = e;
 }
 
-void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n, const char *dir,
-                   const struct model_info *info)
+void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n,
+                   const struct lora_set_place *place, const struct model_info *info)
 {
     memset(out, 0, sizeof *out);
     for (int i = 0; i < n && i < LORA_SET_MAX; i++)
-        take(out, &wishes[i], dir, info);
+        take(out, &wishes[i], place, info);
     if (n > LORA_SET_MAX)
         warn(out, "there are more than %d LoRAs; %.200s and what follows is left out", LORA_SET_MAX,
              wishes[LORA_SET_MAX].name);

@@ -19,6 +19,15 @@ struct lora_set_entry {
     double text_scale, unet_scale;
 };
 
+/* Where names of LoRAs lead.  Zero: nowhere. */
+struct lora_set_place {
+    const char *dir; /* files in this folder; see lora_set_path */
+    /* Instead of dir, unless NULL: writes the file of a name.  ERROR_NOT_FOUND says that there is
+     * none; other errors say what is wrong with it, or what the name could mean. */
+    bool (*find)(void *ctx, char out[LORA_SET_PATH_BYTES], const char *name, struct error *err);
+    void *ctx;
+};
+
 /* Large: not for the stack of a small thread. */
 struct lora_set {
     struct lora_set_entry entries[LORA_SET_MAX];
@@ -27,10 +36,10 @@ struct lora_set {
     int n_warnings; /* at most one for each wish, and one when there are too many */
 };
 
-/* Opens up to LORA_SET_MAX wishes, the first ones.  dir NULL: there is no folder of LoRAs.  Only
- * info's sizes are looked at.  The caller ends *out with lora_set_clear. */
-void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n, const char *dir,
-                   const struct model_info *info);
+/* Opens up to LORA_SET_MAX wishes, the first ones.  place may be NULL.  Only info's sizes are
+ * looked at.  The caller ends *out with lora_set_clear. */
+void lora_set_open(struct lora_set *out, const struct lora_set_wish *wishes, int n,
+                   const struct lora_set_place *place, const struct model_info *info);
 
 /* Accepts zeroes. */
 void lora_set_clear(struct lora_set *s);

@@ -287,7 +287,7 @@ static void leaves_out_what_is_missing_or_broken_with_a_warning(void)
     struct model_info info;
 
     CHECK(s && model_presets_find(&info, "sd15"));
-    lora_set_open(s, wishes, 4, "no_such_folder", &info);
+    lora_set_open(s, wishes, 4, &(struct lora_set_place){.dir = "no_such_folder"}, &info);
     CHECK(s->n == 0 && s->n_warnings == 4);
     CHECK(strcmp(s->warnings[0], "LoRA not found: is_not_there") == 0);
     CHECK(strstr(s->warnings[1], "no LoRA's name"));

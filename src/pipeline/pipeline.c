@@ -191,14 +191,15 @@ bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_t
     return !p->refiner || read_prompts(&r->text[1], &refiner, p, NULL, err);
 }
 
-void pipeline_set_loras(struct pipeline *p, const struct gen_request *r, const char *dir)
+void pipeline_set_loras(struct pipeline *p, const struct gen_request *r,
+                        const struct lora_set_place *place)
 {
     lora_set_clear(&p->loras);
     lora_set_clear(&p->refiner_loras);
     if (r)
-        pipeline_loras_open(&p->loras, r, dir, model_view(p->model));
+        pipeline_loras_open(&p->loras, r, place, model_view(p->model));
     if (r && p->refiner)
-        pipeline_loras_open(&p->refiner_loras, r, dir, model_view(p->refiner));
+        pipeline_loras_open(&p->refiner_loras, r, place, model_view(p->refiner));
 }
 
 const struct model *pipeline_model(const struct pipeline *p)

@@ -80,12 +80,14 @@ bool pipeline_set_embeddings(struct pipeline *p, const char *dir, struct error *
  * prompt.  pipeline_plan does it by itself. */
 bool pipeline_read_prompts(struct gen_request *r, struct pipeline *p, size_t n_tokens[2],
                            struct error *err) MUST_CHECK;
-/* Opens the LoRAs that the request and its prompt name, by their names in dir (NULL: none) and by
- * their paths, for the model and for the refiner; call it again when either of them changes.  They
- * stay until the next call; plans made before it must not be run any more.  It cannot fail: what
- * is left out is told in the warnings of every run until the next call.  r NULL: none from now on.
+/* Opens the LoRAs that the request and its prompt name, by their names in place (NULL: none) and
+ * by their paths, for the model and for the refiner; call it again when either of them changes.
+ * They stay until the next call; plans made before it must not be run any more.  It cannot fail:
+ * what is left out is told in the warnings of every run until the next call.  r NULL: none from now
+ * on.
  */
-void pipeline_set_loras(struct pipeline *p, const struct gen_request *r, const char *dir);
+void pipeline_set_loras(struct pipeline *p, const struct gen_request *r,
+                        const struct lora_set_place *place);
 
 const struct model *pipeline_model(const struct pipeline *p);
 struct plan_models pipeline_models(const struct pipeline *p);

@@ -16,8 +16,8 @@ static void add(struct wishes *w, struct lora_set_wish wish)
         w->list[w->n++] = wish;
 }
 
-void pipeline_loras_open(struct lora_set *out, const struct gen_request *r, const char *dir,
-                         const struct model_info *info)
+void pipeline_loras_open(struct lora_set *out, const struct gen_request *r,
+                         const struct lora_set_place *place, const struct model_info *info)
 {
     struct prompt_tags tags = {0};
     struct wishes wishes = {.n = 0};
@@ -35,7 +35,7 @@ void pipeline_loras_open(struct lora_set *out, const struct gen_request *r, cons
             add(&wishes, (struct lora_set_wish){.name = tags.loras[i].name,
                                                 .text_scale = tags.loras[i].text_strength,
                                                 .unet_scale = tags.loras[i].unet_strength});
-    lora_set_open(out, wishes.list, wishes.n, dir, info);
+    lora_set_open(out, wishes.list, wishes.n, place, info);
     prompt_tags_clear(&tags);
 }
 

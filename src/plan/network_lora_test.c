@@ -123,7 +123,7 @@ static struct outcome run(struct world *w, const struct lora_set_wish *wishes, i
     struct network net = {0};
     struct error err = {0};
 
-    lora_set_open(set, wishes, n, w->dir, model_view(w->model));
+    lora_set_open(set, wishes, n, &(struct lora_set_place){.dir = w->dir}, model_view(w->model));
     CHECK(set->n == n && set->n_warnings == 0);
     for (int i = 0; i < set->n; i++)
         for (size_t k = 0; k < set->entries[i].match.n; k++)
