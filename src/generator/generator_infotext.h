@@ -12,8 +12,8 @@ struct generator_infotext {
     const struct gen_request *request; /* of the picture's round */
     const struct model_info *model;
     const char *model_name; /* in the library; NULL or "": the file's or folder's own */
-    const char *model_hash;                     /* "": not known */
-    const char *refiner;                        /* its name where it draws, or NULL */
+    const char *model_hash; /* "": not known */
+    const char *refiner;    /* its name where it draws, or NULL */
     const struct memory_size *requested, *used; /* told where they differ */
     const char *loras;                          /* those in use, as a list; "": none */
     const char *version;                        /* of the program */
