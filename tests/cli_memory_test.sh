@@ -215,6 +215,32 @@ prints_plans() {
     done
 }
 
+# Another process reserves more than any machine has, for two seconds.
+waits_for_memory_that_others_have_reserved() {
+    python=$(command -v python3) || return
+    [ "$(uname)" = Linux ] || return
+    mkdir "$work/shared"
+    mkfifo "$work/ready"
+    "$python" - "$work/shared/diffusionapi-memory" "$work/ready" <<'HOLD' &
+import fcntl, os, struct, sys, time
+slot, size = 3, 32
+f = open(sys.argv[1], "w+b")
+F_OFD_SETLK, at = 37, size * (slot + 1)
+fcntl.fcntl(f, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, at, size, 0))
+os.pwrite(f.fileno(), struct.pack("QQqQ", 1 << 50, 0, os.getpid(), 0), at)
+open(sys.argv[2], "w").write("x")
+time.sleep(2)
+HOLD
+    read -r _ <"$work/ready"
+    XDG_RUNTIME_DIR="$work/shared" succeeds txt2img --steps 1 --output shared.png
+    says "waiting for memory that other runs have reserved"
+    says "==> Levers: none"
+    wait
+    XDG_RUNTIME_DIR="$work/shared" succeeds txt2img --steps 1 --output shared.png
+    ! grep -q waiting "$work/said" || fail "waits for the dead"
+    XDG_RUNTIME_DIR="$work/nowhere" succeeds txt2img --steps 1 --output shared.png
+}
+
 demo=$(realpath assets/demo-model)
 tells_what_it_found_and_did
 makes_pictures_as_small_as_the_table_says
@@ -225,6 +251,7 @@ else
 fi
 takes_settings_from_everywhere
 runs_on_the_device_it_was_built_for
+waits_for_memory_that_others_have_reserved
 prints_plans
 plans_networks_of_full_size_from_headers_alone
 if [ -d "$refs/tiny-sdxl" ]; then

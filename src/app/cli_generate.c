@@ -22,6 +22,8 @@ struct run {
     struct cli_preview preview;
     struct cli_progress progress;
     struct generator *generator;    /* owned */
+    struct memory_reserve *reserve; /* owned; NULL: this run sees no others */
+    bool waited;
     struct generator_result result; /* owned */
     int notes_told;
 };
@@ -156,11 +158,25 @@ static void tell_end(struct run *run)
         fprintf(run->to, "warning: %d more\n", result->warnings.left_out);
 }
 
+static bool stop_waiting(void *ctx)
+{
+    struct run *run = ctx;
+
+    if (!run->waited)
+        fprintf(run->to, "waiting for memory that other runs have reserved\n");
+    run->waited = true;
+    return cli_interrupt_asked(NULL);
+}
+
 static bool prepare(struct run *run, struct error *err)
 {
     const struct cli_options *o = run->options;
-    const struct generator_options options = {
-        .settings = &o->settings, .origins = &o->origins, .version = cli_help_version()};
+    const struct generator_options options = {.settings = &o->settings,
+                                              .origins = &o->origins,
+                                              .version = cli_help_version(),
+                                              .reserve = run->reserve,
+                                              .stop_waiting = stop_waiting,
+                                              .stop_ctx = run};
     const struct generator_task task = {.job = &run->request.job,
                                         .input = o->image,
                                         .mask = o->mask,
@@ -180,8 +196,11 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
 {
     struct run run = {.options = o, .to = to};
     struct log log;
+    struct error no_reserve;
 
     log_to_file(&log, to, LOG_INFO, "cli");
+    if (!memory_reserve_open(&run.reserve, NULL, &no_reserve))
+        run.reserve = NULL;
     bool ok = prepare(&run, err);
     if (ok) {
         tell_notes(&run);
@@ -193,5 +212,6 @@ bool cli_generate_run(const struct cli_options *o, FILE *to, struct error *err)
         tell_end(&run);
     generator_result_clear(&run.result);
     generator_close(run.generator);
+    memory_reserve_close(run.reserve);
     return ok;
 }

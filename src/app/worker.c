@@ -23,7 +23,8 @@ struct worker {
     struct log log;
     struct channel *channel;
     struct library *library;
-    struct worker_engine *engine; /* of the role "worker" */
+    struct worker_engine *engine;   /* of the role "worker" */
+    struct memory_reserve *reserve; /* likewise; NULL: it could not be opened */
     char told_model[WORKER_ENGINE_NAME_BYTES];
     double told; /* when it was said that we are alive */
 };
@@ -185,11 +186,15 @@ static bool introduce(struct worker *w, const char *role, struct error *err)
     /* Labels and hashes lie where nobody may read in a moment. */
     if (!generator_library_open(&w->library, &w->settings, err))
         return false;
+    if (is_worker && !memory_reserve_open(&w->reserve, NULL, err)) {
+        log_event(&w->log, LOG_WARN, "no_reservations", "why=\"%s\"", err->text);
+        w->reserve = NULL;
+    }
     /* Threads inherit what holds for the one that starts them. */
     worker_confine(&w->settings, is_worker, confinement);
     log_event(&w->log, LOG_INFO, "confined", "by=\"%s\"", confinement);
-    if (is_worker && !worker_engine_open(&w->engine, &w->settings, w->library, w->channel, &w->log,
-                                         cli_help_version(), err))
+    if (is_worker && !worker_engine_open(&w->engine, &w->settings, w->library, w->reserve,
+                                         w->channel, &w->log, cli_help_version(), err))
         return false;
     say(w, json_pack("{s:s, s:s}", "is", "ready", "confinement", confinement));
     return true;

@@ -100,6 +100,15 @@ static enum generator_wish wish_of(void *ctx)
     return (enum generator_wish)wish;
 }
 
+/* Waiting moves, too: the server would take the process for hung. */
+static bool stop_waiting(void *ctx)
+{
+    struct worker_engine *e = ctx;
+
+    atomic_fetch_add(&e->ticks, 1);
+    return atomic_load(&e->wish) == GENERATOR_CANCEL;
+}
+
 static void tell_progress(void *ctx, const struct generator_progress *p)
 {
     struct course *c = ctx;
@@ -269,12 +278,16 @@ static void *work(void *engine)
 }
 
 bool worker_engine_open(struct worker_engine **out, const struct settings *s,
-                        struct library *library, struct channel *c, const struct log *log,
-                        const char *version, struct error *err)
+                        struct library *library, struct memory_reserve *reserve, struct channel *c,
+                        const struct log *log, const char *version, struct error *err)
 {
     struct worker_engine *e = calloc(1, sizeof *e);
-    const struct generator_options options = {
-        .settings = s, .version = version, .library = library};
+    const struct generator_options options = {.settings = s,
+                                              .version = version,
+                                              .library = library,
+                                              .reserve = reserve,
+                                              .stop_waiting = stop_waiting,
+                                              .stop_ctx = e};
     pthread_t thread;
 
     if (!e)

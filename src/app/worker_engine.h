@@ -12,10 +12,10 @@
 
 struct worker_engine; /* one owner; ends with the process */
 
-/* Everything is borrowed for ever. */
+/* Everything is borrowed for ever.  reserve may be NULL. */
 bool worker_engine_open(struct worker_engine **out, const struct settings *s,
-                        struct library *library, struct channel *c, const struct log *log,
-                        const char *version, struct error *err) MUST_CHECK;
+                        struct library *library, struct memory_reserve *reserve, struct channel *c,
+                        const struct log *log, const char *version, struct error *err) MUST_CHECK;
 
 /* Takes a "run" line.  ERROR_BUSY while another one is under way. */
 bool worker_engine_run(struct worker_engine *e, const json_t *run, struct error *err) MUST_CHECK;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 const char *generator_field_name(const struct generator *g, enum generator_field f)
 {
@@ -77,6 +78,7 @@ void generator_unload(struct generator *g)
 {
     struct generator_loaded *l = &g->loaded;
 
+    memory_reserve_set(g->options.reserve, 0);
     plan_size_clear(&g->now.sized); /* its networks borrow the model */
     g->now.ready = false;
     pipeline_close(l->pipeline);
@@ -267,6 +269,90 @@ static bool plan(struct generator *g, struct error *err)
     return true;
 }
 
+/* What would be made on a machine; zeroes where nothing fits. */
+static bool size_on(struct memory_size *out, const struct generator *g, uint64_t available,
+                    struct error *err)
+{
+    const struct generator_prepared *n = &g->now;
+    struct machine machine = n->machine;
+    struct process_memory memory = {0};
+    struct plan_size p = {0};
+    struct error why = {0};
+
+    machine.available_bytes = available;
+    *out = (struct memory_size){0, 0};
+    if (!process_memory_read(&memory, err))
+        return false;
+    const struct plan_size_ask ask = {.policy = &n->policy,
+                                      .size_policy = &n->size_policy,
+                                      .machine = &machine,
+                                      .request = &n->asked,
+                                      .models = pipeline_models(g->loaded.pipeline),
+                                      .backend = g->backend,
+                                      .base_bytes = (size_t)memory.resident_bytes,
+                                      .beside_bytes = n->preview ? preview_bytes(n->preview) : 0};
+    if (plan_size_make(&p, &ask, &why)) {
+        *out = p.transcript.used;
+        plan_size_clear(&p);
+        return true;
+    }
+    if (why.code == ERROR_LIMIT)
+        return true;
+    *err = why;
+    return false;
+}
+
+/* Whether the memory that others have reserved makes a difference to what would be made. */
+static bool is_in_the_way(bool *out, const struct generator *g, uint64_t others, struct error *err)
+{
+    const uint64_t available = g->now.machine.available_bytes;
+    struct memory_size alone, beside;
+
+    *out = false;
+    if (!others)
+        return true;
+    if (!size_on(&alone, g, available, err) ||
+        !size_on(&beside, g, available > others ? available - others : 0, err))
+        return false;
+    *out = alone.width != beside.width || alone.height != beside.height;
+    return true;
+}
+
+/* A machine that is only described has no others. */
+static bool is_shared(const struct generator *g)
+{
+    return g->options.reserve && g->options.settings->available == SETTINGS_BYTES_AUTO;
+}
+
+/* Waits until the job gets what it would get alone; plans it beside those that run then, and
+ * reserves its peak before they may look again. */
+static bool plan_beside_others(struct generator *g, struct error *err)
+{
+    const struct timespec moment = {.tv_nsec = 200000000};
+    struct memory_reserve *reserve = is_shared(g) ? g->options.reserve : NULL;
+    struct machine *m = &g->now.machine;
+
+    for (bool waits = false;;) {
+        const uint64_t others = memory_reserve_begin(reserve);
+        bool ok = (!waits || generator_memory_machine(m, g->options.settings, true, err)) &&
+                  is_in_the_way(&waits, g, others, err);
+        if (ok && (!waits || !g->options.stop_waiting)) {
+            m->available_bytes = m->available_bytes > others ? m->available_bytes - others : 0;
+            ok = plan(g, err);
+            memory_reserve_end(reserve, ok ? g->now.sized.plan.peak_bytes : 0);
+            return ok;
+        }
+        memory_reserve_end(reserve, 0);
+        if (!ok)
+            return false;
+        if (g->options.stop_waiting(g->options.stop_ctx))
+            return error_set(err, ERROR_CANCELLED,
+                             "cancelled while it waited for memory that "
+                             "other jobs have reserved");
+        (void)nanosleep(&moment, NULL);
+    }
+}
+
 bool generator_prepare(struct generator *g, const struct generator_task *t, struct error *err)
 {
     struct generator_prepared *n = &g->now;
@@ -282,6 +368,7 @@ bool generator_prepare(struct generator *g, const struct generator_task *t, stru
         n->ready = load_input(g, err) && generator_upscale_prepare(g, err);
         if (!n->ready)
             clear_prepared(g);
+        memory_reserve_set(g->options.reserve, n->ready ? n->upscale_bytes : 0);
         return g->now.ready;
     }
     bool ok = load_input(g, err) && generator_open_model(g, j, err) &&
@@ -289,7 +376,7 @@ bool generator_prepare(struct generator *g, const struct generator_task *t, stru
               generator_open_refiner(g, j, err) && ask(g, err);
     if (ok) {
         generator_open_loras(g, j);
-        ok = read_prompts(g, err) && plan(g, err);
+        ok = read_prompts(g, err) && plan_beside_others(g, err);
     }
     g->loaded.used = clock_seconds();
     if (!ok) {

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "library/library.h"
+#include "memory/memory_reserve.h"
 #include "pipeline/pipeline.h"
 #include "plan/plan_size.h"
 #include "request/gen_job.h"
@@ -35,6 +36,11 @@ struct generator_options {
     const char *version;                    /* of the program, for the picture's text */
     struct library *library; /* finds what clients name; NULL: names may be paths anywhere, and
                                 messages speak of flags, as on the command line */
+    struct memory_reserve *reserve;  /* where jobs of several processes share the machine's memory;
+                                        NULL: this one takes what it finds */
+    bool (*stop_waiting)(void *ctx); /* asked while a job waits for the others'; NULL: it never
+                                        waits, and what does not fit now is refused */
+    void *stop_ctx;
 };
 
 bool generator_open(struct generator **out, const struct generator_options *o,

@@ -258,6 +258,7 @@ static void clean_up(struct generator *g)
 
     if (!c->pooling || c->on[MEMORY_CLEANUP_AFTER_GENERATION])
         generator_release(g);
+    memory_reserve_set(g->options.reserve, 0);
     g->loaded.used = clock_seconds();
 }
 
