@@ -361,6 +361,7 @@ bool generator_prepare(struct generator *g, const struct generator_task *t, stru
 
     clear_prepared(g);
     n->task = *t;
+    n->is_upscale = j->mode == GEN_JOB_UPSCALE;
     if (!process_memory_read(&memory, err))
         return false;
     n->resident_bytes = memory.resident_bytes;
@@ -404,7 +405,7 @@ struct generator_view generator_view(const struct generator *g)
     v.input_width = n->input_width;
     v.input_height = n->input_height;
     v.notes = &n->notes;
-    if (n->task.job->mode == GEN_JOB_UPSCALE) {
+    if (n->is_upscale) {
         v.n_pictures = 1;
         v.reserved_bytes = n->upscale_bytes;
         return v;

@@ -26,7 +26,8 @@ struct generator_loaded {
 /* What a task has come to: gone with the next one. */
 struct generator_prepared {
     bool ready;
-    struct generator_task task;
+    struct generator_task task; /* what it points to is gone when the run is over */
+    bool is_upscale;
     struct image input; /* owned; of the size that is used */
     struct mask mask;   /* owned */
     bool has_mask;
