@@ -113,6 +113,15 @@ uses_what_it_lists() {
     [ "$status" = 0 ] || fail "inspect demo: $(cat "$work/said")"
 }
 
+borrows_a_vocabulary_from_models_within() {
+    mkdir "$work/other"
+    make tiny "$work/other/sd15.safetensors" --single-file --tokenizer "$tokenizer"
+    cp -R "$work/models/models--org--tiny" "$work/other/"
+    run txt2img --models-dir other --model sd15 --prompt x --width 64 --height 64 --steps 1 \
+        --output t.png
+    [ "$status" = 0 ] || fail "no vocabulary: $(cat "$work/said")"
+}
+
 takes_the_models_own_vae_by_its_names() {
     for vae in soft soft.safetensors Automatic None "" ./vae/soft.safetensors; do
         run txt2img --model flat --prompt x --width 64 --height 64 --steps 1 --output v.png --vae "$vae"
@@ -127,5 +136,6 @@ lists_every_kind
 lists_one_kind
 hashes_files_and_remembers_them
 uses_what_it_lists
+borrows_a_vocabulary_from_models_within
 takes_the_models_own_vae_by_its_names
 [ "$failures" = 0 ] || exit 1

@@ -2,8 +2,8 @@
 
 #include "app/cli_help.h"
 #include "engine/cpu/cpu_backend.h"
-#include "generator/generator_find.h"
 #include "generator/generator_memory.h"
+#include "generator/generator_tokenizer.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -44,10 +44,11 @@ static bool open_model(struct cli_check *c, struct error *err)
     const struct settings *s = &c->options->settings;
     const char *tokenizer = NULL;
     char room[GENERATOR_MODEL_PATH_BYTES];
+    const struct generator_find find = {.settings = s};
 
-    return generator_find_model(&c->model, &(struct generator_find){.settings = s}, "", err) &&
-           generator_model_find_tokenizer(&tokenizer, room, &c->model, s, &c->options->origins,
-                                          err) &&
+    return generator_find_model(&c->model, &find, "", err) &&
+           generator_tokenizer_find(&tokenizer, room, &c->model, &find, &c->options->origins,
+                                    err) &&
            cpu_backend_open(&c->backend, (int)s->threads, s->isa, err) &&
            pipeline_open(&c->pipeline, c->model.path, tokenizer, c->backend, err) &&
            generator_memory_machine(&c->machine, s, true, err);

@@ -1,6 +1,6 @@
 #include "app/cli_inspect.h"
 
-#include "generator/generator_find.h"
+#include "generator/generator_tokenizer.h"
 #include "model/model_inspect.h"
 
 bool cli_inspect_run(const struct cli_options *o, FILE *to, struct error *err)
@@ -17,7 +17,7 @@ bool cli_inspect_run(const struct cli_options *o, FILE *to, struct error *err)
     if (ok && !model_view(model)->tokenizer_dir[0] && model_view(model)->has_part[0]) {
         const char *dir = NULL;
         char room[GENERATOR_MODEL_PATH_BYTES];
-        ok = generator_model_find_tokenizer(&dir, room, &found, &o->settings, &o->origins, err);
+        ok = generator_tokenizer_find(&dir, room, &found, &find, &o->origins, err);
         if (ok && dir)
             fprintf(to, "%-15s %s would be used\n", "", dir);
     }

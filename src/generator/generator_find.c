@@ -143,6 +143,20 @@ bool generator_find_lora(char out[GENERATOR_MODEL_PATH_BYTES], const struct gene
     return name[0] && find_file(out, f, LIBRARY_LORA, name, !f->library, &why);
 }
 
+bool generator_find_list(struct library_list *out, const struct generator_find *f,
+                         enum library_kind kind, struct error *err)
+{
+    bool closing;
+    struct library *lib = open_library(f, &closing, err);
+
+    if (!lib)
+        return false;
+    const bool ok = library_list(lib, kind, out, err); /* lists outlive the library */
+    if (closing)
+        library_close(lib);
+    return ok;
+}
+
 static bool find_lora(void *ctx, char out[LORA_SET_PATH_BYTES], const char *name, struct error *err)
 {
     _Static_assert((int)LORA_SET_PATH_BYTES == (int)GENERATOR_MODEL_PATH_BYTES, "room for a path");

@@ -35,6 +35,10 @@ bool generator_find_upscaler(char out[GENERATOR_MODEL_PATH_BYTES], const struct 
 bool generator_find_lora(char out[GENERATOR_MODEL_PATH_BYTES], const struct generator_find *f,
                          const char *name);
 
+/* What the library has of a kind; the caller ends *out with library_list_clear. */
+bool generator_find_list(struct library_list *out, const struct generator_find *f,
+                         enum library_kind kind, struct error *err) MUST_CHECK;
+
 /* Where names of LoRAs lead that stand in prompts; borrows f. */
 struct lora_set_place generator_find_loras(struct generator_find *f);
 

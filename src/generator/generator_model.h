@@ -21,14 +21,6 @@ bool generator_model_find_demo(char out[GENERATOR_MODEL_PATH_BYTES], struct erro
 /* Whether this is the demo model's folder. */
 bool generator_model_is_demo(const char *path);
 
-/* The tokenizer's folder to give pipeline_open: the one named by a flag; else none where the model
- * has its own; else the setting's; else one of another model in models_dir whose vocabulary fits.
- * *out is NULL or room. */
-bool generator_model_find_tokenizer(const char **out, char room[GENERATOR_MODEL_PATH_BYTES],
-                                    const struct generator_model *m, const struct settings *s,
-                                    const struct settings_origins *origins,
-                                    struct error *err) MUST_CHECK;
-
 /* Width and height the model was trained at, pixels. */
 int generator_model_native_side(const struct model_info *info);
 

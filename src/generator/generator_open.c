@@ -1,8 +1,8 @@
 /* Finds and opens what a job names: model, tokenizer, VAE, refiner, LoRAs, previews' decoder. */
 #include "base/clock.h"
 #include "engine/cpu/cpu_backend.h"
-#include "generator/generator_find.h"
 #include "generator/generator_internal.h"
+#include "generator/generator_tokenizer.h"
 #include "model/model_vae_find.h"
 #include "pipeline/pipeline_loras.h"
 
@@ -47,6 +47,7 @@ bool generator_open_model(struct generator *g, const struct gen_job *j, struct e
 {
     const struct settings *s = g->options.settings;
     const struct settings_origins none = no_origins();
+    const struct generator_find f = finder(g);
     struct generator_loaded *l = &g->loaded;
     struct generator_model wanted;
     const char *tokenizer = NULL;
@@ -54,8 +55,8 @@ bool generator_open_model(struct generator *g, const struct gen_job *j, struct e
     struct stat file = {0};
 
     if (!find_model(g, &wanted, j->model, err) ||
-        !generator_model_find_tokenizer(&tokenizer, room, &wanted, s,
-                                        g->options.origins ? g->options.origins : &none, err))
+        !generator_tokenizer_find(&tokenizer, room, &wanted, &f,
+                                  g->options.origins ? g->options.origins : &none, err))
         return false;
     (void)stat(wanted.path, &file); /* opening it tells what is wrong */
     if (is_open(g, &wanted, tokenizer, &file)) {

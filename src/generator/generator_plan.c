@@ -4,6 +4,7 @@
 #include "engine/cpu/cpu_backend.h"
 #include "generator/generator_find.h"
 #include "generator/generator_memory.h"
+#include "generator/generator_tokenizer.h"
 #include "image/builtin_upscaler.h"
 #include "model/model_vae.h"
 #include "model/upscaler_file.h"
@@ -57,14 +58,15 @@ static bool read_prompts(struct generator_plan *p, const struct generator_plan_a
 {
     const struct settings *s = ask->settings;
     const struct settings_origins none = {{0}};
+    const struct generator_find f = finder(p, ask);
     struct pipeline *pipeline = NULL;
     struct error no_tokenizer = {0};
     const char *tokenizer = NULL;
     char room[GENERATOR_MODEL_PATH_BYTES];
 
     if ((!ask->job->prompt[0] && !ask->job->negative_prompt[0]) ||
-        !generator_model_find_tokenizer(&tokenizer, room, &p->found, s,
-                                        ask->origins ? ask->origins : &none, &no_tokenizer) ||
+        !generator_tokenizer_find(&tokenizer, room, &p->found, &f,
+                                  ask->origins ? ask->origins : &none, &no_tokenizer) ||
         !pipeline_open(&pipeline, p->found.path, tokenizer, p->backend, &no_tokenizer))
         return true;
     bool ok = pipeline_set_embeddings(pipeline, s->embeddings_dir, err) &&
