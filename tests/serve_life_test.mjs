@@ -28,7 +28,7 @@ test("refuses jobs when the queue is full, and says when to come back", async (t
 test("keeps its jobs over a stop, and runs them at the next start", async () => {
   const data = folder();
   let server = await Server.start(["--stop-seconds", "0"], { data });
-  const running = (await server.post("/txt2img", { ...LONG, seed: 3, steps: 40 })).body.job_id;
+  const running = (await server.post("/txt2img", { ...LONG, seed: 3, steps: 12 })).body.job_id;
   const waiting = (await server.post("/txt2img", { ...SMALL, seed: 4 })).body.job_id;
   for (let i = 0; i < 1000 && (await server.get(`/queue/${running}`)).body.state !== "processing"; i++)
     await new Promise((done) => setTimeout(done, 10));
@@ -57,7 +57,7 @@ test("loses no accepted job when it is killed", async () => {
 test("survives its worker", async (t) => {
   const server = await Server.start();
   t.after(() => server.stop());
-  const id = (await server.post("/txt2img", { ...LONG, steps: 40 })).body.job_id;
+  const id = (await server.post("/txt2img", { ...LONG, steps: 12 })).body.job_id;
   for (let i = 0; i < 1000 && (await server.get(`/queue/${id}`)).body.state !== "processing"; i++)
     await new Promise((done) => setTimeout(done, 10));
   process.kill((await server.get("/health")).body.worker.pid, "SIGKILL");
@@ -92,4 +92,21 @@ test("lets no second server into its data folder", async (t) => {
   const server = await Server.start([], { data });
   t.after(() => server.stop());
   await assert.rejects(Server.start([], { data }), /another server/);
+});
+
+test("begins late answers early, and cancels the jobs of clients that leave", async (t) => {
+  const server = await Server.start(["--late-answer-seconds", "1"]);
+  t.after(() => server.stop());
+  const slow = { prompt: "x", size: "256x256", steps: 150, sampler_name: "Heun", response_format: "b64_json" };
+  const stop = new AbortController();
+  const reply = await server.fetch("/v1/images/generations", { method: "POST", body: JSON.stringify(slow), signal: stop.signal,
+    headers: { "content-type": "application/json" } });
+  assert.equal(reply.status, 200); // its body is still to come
+  const [job] = (await server.get("/queue?state=active")).body.jobs;
+  assert.equal(job.family, "openai");
+  stop.abort();
+  assert.equal((await server.wait(job.job_id)).state, "cancelled");
+  const quick = await server.post("/v1/images/generations", { ...slow, size: "64x64", steps: 60 }); // about a second, early or not
+  assert.equal(quick.status, 200);
+  assert.ok(quick.body.data[0].b64_json.length > 100);
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -127,4 +128,36 @@ test("shows prompts in the log only when it was asked to", async (t) => {
   const { body } = await server.post("/txt2img", SMALL);
   assert.equal((await server.wait(body.job_id)).state, "done");
   assert.match(server.log, /job_prompt job=\S+ prompt="a red circle"/);
+});
+
+test("speaks TLS where it has a certificate", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "serve-tls-"));
+  const key = join(folder, "key.pem"), certificate = join(folder, "cert.pem");
+  const made = spawnSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+    "-days", "2", "-keyout", key, "-out", certificate]);
+  if (made.status !== 0) return t.skip("there is no openssl");
+  const server = await Server.start(["--tls-certificate", certificate, "--tls-key", key]);
+  t.after(() => server.stop());
+  assert.equal(server.scheme, "https");
+  const body = await new Promise((resolve, reject) => {
+    https.get({ port: server.port, host: "127.0.0.1", path: "/hello", rejectUnauthorized: false }, (reply) => {
+      let text = "";
+      reply.on("data", (chunk) => { text += chunk; });
+      reply.on("end", () => resolve(text));
+    }).on("error", reject);
+  });
+  assert.equal(body, '{"ok":true}');
+  assert.doesNotMatch(await server.raw("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^HTTP/);
+});
+
+test("a plan that fits nowhere is refused, and says so", async (t) => {
+  const server = await Server.start(["--memory-budget", "1MiB"]);
+  t.after(() => server.stop());
+  const reply = await server.post("/plan", { ...SMALL, width: 512, height: 512 });
+  assert.equal(reply.status, 422, JSON.stringify(reply.body));
+  assert.equal(reply.body.status, "error");
+  const { body } = await server.post("/txt2img", SMALL);
+  const job = await server.wait(body.job_id);
+  assert.equal(job.state, "error");
+  assert.ok(job.error && job.error_code);
 });
