@@ -28,11 +28,13 @@ bool generator_memory_plan(struct plan_size *out, struct plan_size_ask *ask, str
 {
     struct process_memory before = {0}, after = {0};
 
+    process_memory_return_freed();
     if (!process_memory_read(&before, err))
         return false;
     ask->base_bytes = (size_t)before.resident_bytes;
     if (!plan_size_make(out, ask, err))
         return false;
+    process_memory_return_freed();
     bool ok = process_memory_read(&after, err);
     if (ok && after.resident_bytes <= before.resident_bytes)
         return true;

@@ -220,6 +220,8 @@ bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_re
                    const struct plan_bounds *bounds, struct error *err)
 {
     struct process_memory now = {0};
+
+    process_memory_return_freed();
     if (!process_memory_read(&now, err))
         return false;
     struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
