@@ -85,6 +85,9 @@ hashes_files_and_remembers_them() {
     run models models --json
     says out "\"title\": \"sd15.safetensors [$sum]\""
     says out "\"repository\": \"org/tiny\""
+    run txt2img --model sd15 --prompt x --width 64 --height 64 --steps 1 --tokenizer "$tokenizer" \
+        --output hashed.png
+    grep -qa "Model hash: $sum, Model: sd15" "$work/hashed.png" || fail "no hash in the picture"
     run models loras --hash
     tensors=$(python3 - "$work/loras/one.safetensors" 2>/dev/null <<'PYTHON'
 import hashlib, struct, sys

@@ -122,11 +122,14 @@ static void allow_system(const struct rules *r)
     allow(r, "/proc/self", reading | LANDLOCK_ACCESS_FS_WRITE_FILE, true);
 }
 
+/* Nothing else of the data folder: neither database nor keys. */
 static void allow_data(const struct rules *r, const struct settings *s, bool may_write)
 {
     char path[PATH_BYTES];
     struct error ignored;
 
+    if (fs_join(path, sizeof path, s->data_dir, "cache", &ignored)) /* hashes of models */
+        allow(r, path, reading, false);
     if (fs_join(path, sizeof path, s->data_dir, "inputs", &ignored))
         allow(r, path, reading, false);
     if (may_write && fs_join(path, sizeof path, s->data_dir, "outputs", &ignored))

@@ -13,7 +13,8 @@ static bool is_folder(const char *path)
 
 bool generator_library_open(struct library **out, const struct settings *s, struct error *err)
 {
-    char demo[GENERATOR_MODEL_PATH_BYTES], hashes[SETTINGS_TEXT_BYTES + 16];
+    char demo[GENERATOR_MODEL_PATH_BYTES], cache[SETTINGS_TEXT_BYTES + 16],
+        hashes[SETTINGS_TEXT_BYTES + 32];
     struct library_settings l = {.folders = {[LIBRARY_MODEL] = s->models_dir,
                                              [LIBRARY_LORA] = s->loras_dir,
                                              [LIBRARY_UPSCALER] = s->upscalers_dir,
@@ -26,10 +27,13 @@ bool generator_library_open(struct library **out, const struct settings *s, stru
 
     if (generator_model_find_demo(demo, &ignored))
         l.demo_model = demo;
+    /* A folder of its own, which the worker may read without the rest of data_dir. */
     if (is_folder(s->data_dir)) {
-        if (!fs_join(hashes, sizeof hashes, s->data_dir, "hashes.json", err))
+        if (!fs_join(cache, sizeof cache, s->data_dir, "cache", err) ||
+            !fs_join(hashes, sizeof hashes, cache, "hashes.json", err))
             return false;
-        l.hash_file = hashes;
+        if (is_folder(cache) || fs_make_folders(cache, &ignored))
+            l.hash_file = hashes;
     }
     return library_open(out, &l, err);
 }
