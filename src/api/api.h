@@ -23,6 +23,7 @@ struct api_wait;
 struct api_metrics;
 struct http_auth;
 struct http_sign;
+struct sdapi_options;
 
 /* Everything is borrowed and outlives the server.  Thread-safe: handlers run side by side. */
 struct api {
@@ -33,6 +34,7 @@ struct api {
     const struct log *log;
     struct api_wait *wait;       /* wakes who waits for a job: api_wait.h */
     struct api_metrics *metrics; /* counters: api_metrics.h */
+    struct sdapi_options *sdapi_options; /* what clients of /sdapi/v1 have set for all */
     const struct http_auth *auth;
     const struct http_sign *sign;
     const char *version;

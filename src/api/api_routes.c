@@ -3,6 +3,7 @@
 #include "api/api_native.h"
 #include "api/api_page.h"
 #include "api/openai_routes.h"
+#include "api/sdapi_routes.h"
 #include "http/http_query.h"
 #include "web/web.h"
 
@@ -12,6 +13,7 @@
 const struct api_routes api_routes_all[] = {
     {API_NATIVE, api_native_routes},
     {API_OPENAI, openai_routes},
+    {API_SDAPI, sdapi_routes},
     {API_PAGE, api_page_routes}, /* last: its names are those that are nothing else */
     {.rows = NULL},
 };

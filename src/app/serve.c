@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "api/api_metrics.h"
 #include "api/api_wait.h"
+#include "api/sdapi_options.h"
 #include "app/cli_help.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -33,6 +34,7 @@ struct serve {
     struct library *library;
     struct api_wait *wait;
     struct api_metrics *metrics;
+    struct sdapi_options *sdapi_options;
     struct http_auth *auth;
     struct http_sign *sign;
     struct http_server *http;
@@ -87,7 +89,7 @@ static bool open_queue(struct serve *s, const struct settings *o, struct error *
         .keep_bytes = o->keep_bytes == SETTINGS_BYTES_AUTO ? 0 : (int64_t)o->keep_bytes,
     };
     if (!api_wait_open(&s->wait, err) || !api_metrics_open(&s->metrics, err) ||
-        !job_queue_open(&s->queue, &q, err))
+        !sdapi_options_open(&s->sdapi_options, err) || !job_queue_open(&s->queue, &q, err))
         return false;
     job_queue_on_change(s->queue, api_wait_changed, s->wait);
     return true;
@@ -118,6 +120,7 @@ static bool open_http(struct serve *s, const struct settings *o, struct error *e
                           .log = &s->log,
                           .wait = s->wait,
                           .metrics = s->metrics,
+                          .sdapi_options = s->sdapi_options,
                           .auth = s->auth,
                           .sign = s->sign,
                           .version = cli_help_version(),
@@ -202,6 +205,7 @@ static void close_all(struct serve *s, const struct settings *o)
     job_queue_close(s->queue);
     api_metrics_close(s->metrics);
     api_wait_close(s->wait);
+    sdapi_options_close(s->sdapi_options);
     http_sign_close(s->sign);
     http_auth_close(s->auth);
 }
