@@ -11,6 +11,7 @@ struct bench_op {
     const char *name;
     int kernel; /* 0: attention */
     int h, w, c, out_c, heads;
+    int rank; /* of a low-rank delta; 0: none */
 };
 
 static const struct bench_op bench_ops[] = {
@@ -24,6 +25,11 @@ static const struct bench_op bench_ops[] = {
     {"conv 3x3 16x16 1280->1280", .kernel = 3, .h = 16, .w = 16, .c = 1280, .out_c = 1280},
     {"conv 3x3 256x256 256->256", .kernel = 3, .h = 256, .w = 256, .c = 256, .out_c = 256},
     {"conv 3x3 512x512 128->128", .kernel = 3, .h = 512, .w = 512, .c = 128, .out_c = 128},
+    {"linear 512x1280x1280, plain", .kernel = 1, .h = 1, .w = 512, .c = 1280, .out_c = 1280},
+    {"linear 512x1280x1280, rank 32", .kernel = 1, .h = 1, .w = 512, .c = 1280, .out_c = 1280,
+     .rank = 32},
+    {"linear 512x1280x1280, rank 128", .kernel = 1, .h = 1, .w = 512, .c = 1280, .out_c = 1280,
+     .rank = 128},
     {"attention 4096 tokens 8x40", .h = 1, .w = 4096, .c = 320, .heads = 8},
     {"attention 4096 tokens 10x64", .h = 1, .w = 4096, .c = 640, .heads = 10},
 };
@@ -32,7 +38,7 @@ static const struct bench_op bench_ops[] = {
 struct subject {
     struct graph *graph;
     int inputs[3], n_inputs;
-    unsigned char *weight;
+    unsigned char *weight, *delta;
     float *bias;
     struct weight_view views[2];
     struct weights *weights;
@@ -100,6 +106,30 @@ static bool make_weights(struct subject *s, const struct bench_op *o, struct err
     return true;
 }
 
+/* Both factors from the same numbers, halves like the weight. */
+static bool add_delta(struct subject *s, const struct bench_op *o, struct error *err)
+{
+    const size_t up = (size_t)(o->out_c * o->rank);
+    const size_t down = (size_t)(o->c * o->kernel * o->kernel * o->rank);
+    const size_t n = up > down ? up : down;
+    uint32_t seed = 3;
+
+    if (!o->rank)
+        return true;
+    s->delta = malloc(n * sizeof(uint16_t));
+    if (!s->delta)
+        return error_set(err, ERROR_MEMORY, "no memory for %zu numbers", n);
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t half = dtype_f16_from_f32(next_number(&seed) * 0x1p-5f);
+        memcpy(s->delta + i * sizeof half, &half, sizeof half);
+    }
+    const struct weight_delta delta = {.up = {s->delta, DTYPE_F16, (int64_t)up},
+                                       .down = {s->delta, DTYPE_F16, (int64_t)down},
+                                       .rank = o->rank,
+                                       .factor = 0.5f};
+    return weights_add_delta(s->weights, 1, &delta, err);
+}
+
 static bool write_inputs(struct subject *s, const struct bench_op *o, struct error *err)
 {
     const size_t n = (size_t)o->h * (size_t)o->w * (size_t)o->c;
@@ -128,7 +158,8 @@ static bool subject_init(struct subject *s, const struct bench_op *o, struct bac
     else
         add_attention(s, o);
     return graph_check(s->graph, err) && make_weights(s, o, err) &&
-           weights_from_views(&s->weights, s->graph, s->views, err) &&
+           (!o->rank || graph_add_rank(s->graph, 1, o->rank)) &&
+           weights_from_views(&s->weights, s->graph, s->views, err) && add_delta(s, o, err) &&
            exec_new(&s->exec, s->graph, b, s->weights, 0, err) && exec_start(s->exec, NULL, err) &&
            write_inputs(s, o, err);
 }
@@ -139,6 +170,7 @@ static void subject_clear(struct subject *s)
     weights_free(s->weights);
     graph_free(s->graph);
     free(s->weight);
+    free(s->delta);
     free(s->bias);
 }
 
