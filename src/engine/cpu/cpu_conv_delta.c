@@ -3,6 +3,7 @@
 #include "base/size.h"
 
 enum {
+    MERGE_PANELS = 4, /* panels of `down` that a merge takes at a time */
     CHUNK_PANELS = 4, /* panels of `down` that one task packs */
     CHUNK_ROWS = 64   /* rows of `up` that one task prepares */
 };
@@ -151,31 +152,44 @@ void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread)
         prepare_up(d, task - down, thread_sums(d, thread));
 }
 
-const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
-                                 size_t *stride)
+/* The first of some columns of n rows, with the deltas added. */
+static void merge(const struct conv_delta *d, int block, int row, int n, size_t first,
+                  size_t columns, float *to)
 {
     static const ptrdiff_t no_tap = 0;
     const struct cpu_conv_plan *p = d->plan;
     const struct conv_block b = cpu_conv_plan_block(p, block);
-    const size_t taps = kernel_taps(p), width = (size_t)b.kc * taps;
+    const size_t taps = kernel_taps(p), stride = sum_stride(p);
     const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
-    float *sums = thread_sums(d, thread);
 
-    *stride = sum_stride(p);
     for (int i = 0; i < n; i++)
-        convert(p, sums + (size_t)i * *stride, d->weight,
-                (size_t)(row + i) * all + (size_t)b.whole * taps, width);
-    const struct cpu_gemm g = {.acc = sums,
-                               .acc_stride = *stride,
+        convert(p, to + (size_t)i * stride, d->weight,
+                (size_t)(row + i) * all + (size_t)b.whole * taps + first, columns);
+    const struct cpu_gemm g = {.acc = to,
+                               .acc_stride = stride,
                                .a = d->workspace + p->delta_up_at + (size_t)row * up_row_bytes(p),
                                .a_stride = up_row_bytes(p),
                                .tap = &no_tap,
                                .n_taps = 1,
-                               .b = packed_down(d, block),
+                               .b = packed_down(d, block) + first * rank_pad(p) * sizeof(float),
                                .m = n,
-                               .n = (int)width,
+                               .n = (int)columns,
                                .kc_pad = (int)rank_pad(p),
                                .add = true};
     p->k->gemm(&g);
+}
+
+const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
+                                 size_t *stride)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    const size_t width = (size_t)cpu_conv_plan_block(p, block).kc * kernel_taps(p);
+    /* So many columns that their sums stay in the first cache from one to the other. */
+    const size_t step = (size_t)MERGE_PANELS * (size_t)p->k->nr;
+    float *sums = thread_sums(d, thread);
+
+    *stride = sum_stride(p);
+    for (size_t first = 0; first < width; first += step)
+        merge(d, block, row, n, first, width - first < step ? width - first : step, sums + first);
     return sums;
 }
