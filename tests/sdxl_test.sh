@@ -78,6 +78,12 @@ predicts_v_where_the_scheduler_says_so() {
         "$work/v/scheduler/scheduler_config.json"
     draw zero-snr.png --model v
     differ v.png zero-snr.png
+    # Single files say both with empty tensors.
+    "$mkcheckpoint" tiny-sdxl "$work/marked.safetensors" --single-file --v-prediction --seed 3 \
+        --tokenizer "$tokenizer" || fail "mkcheckpoint --v-prediction"
+    draw marked.png --model marked.safetensors
+    same zero-snr.png marked.png
+    "$program" inspect "$work/marked.safetensors" | grep -q "zero terminal SNR" || fail "inspect"
 }
 
 draws_the_same_with_little_memory() {

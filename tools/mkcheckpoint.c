@@ -46,8 +46,9 @@ struct job {
     int upscale;   /* 1, 2, 4 or 8: an upscaler; 0: something else */
     int lora_rank; /* 0: a checkpoint */
     bool locon, peft;
-    bool inpainting; /* the UNet sees a mask and a masked latent too */
-    bool holes; /* weights are zeros that take no room on the disk: for planning */
+    bool inpainting;   /* the UNet sees a mask and a masked latent too */
+    bool v_prediction; /* with zero terminal SNR */
+    bool holes;        /* weights are zeros that take no room on the disk: for planning */
     enum dtype dtype, vae_dtype;
     uint64_t seed;
     float normal[TABLE_SIZE]; /* quantiles of the normal distribution */
@@ -320,6 +321,17 @@ static void put_entry(struct buf *header, const struct planned *t, const char *d
     buf_add(header, text, (size_t)n);
 }
 
+/* A tensor without numbers, which says something by being there. */
+static void add_mark(struct buf *header, const char *name, uint64_t at)
+{
+    char text[128];
+    const int n = snprintf(text, sizeof text,
+                           ",\"%s\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[%" PRIu64
+                           ",%" PRIu64 "]}",
+                           name, at, at);
+    buf_add(header, text, (size_t)n);
+}
+
 static bool write_header(struct job *job, FILE *f)
 {
     static const char *const dtypes[] = {"F32", "F16", "BF16"};
@@ -334,6 +346,9 @@ static bool write_header(struct job *job, FILE *f)
         put_entry(&header, &job->tensors[i], dtypes[job->tensors[i].dtype], at, at + bytes);
         at += bytes;
     }
+    if (job->single_file && job->v_prediction) /* the marks of such files */
+        for (int i = 0; i < 2; i++)
+            add_mark(&header, i ? "ztsnr" : "v_pred", at);
     buf_add(&header, "}", 1);
     while (header.len % 8 != 0 && !header.failed)
         buf_add(&header, " ", 1); /* the format's writers align the data so */
@@ -536,6 +551,8 @@ static bool read_arguments(struct job *job, int argc, char **argv)
             job->single_file = true;
         } else if (strcmp(argv[i], "--holes") == 0) {
             job->holes = true;
+        } else if (strcmp(argv[i], "--v-prediction") == 0) {
+            job->v_prediction = true;
         } else if (strcmp(argv[i], "--locon") == 0) {
             job->locon = true;
         } else if (strcmp(argv[i], "--inpainting") == 0) {
@@ -563,6 +580,10 @@ static bool read_arguments(struct job *job, int argc, char **argv)
         return false;
     if (job->inpainting)
         job->info.unet.in_channels = 2 * job->info.vae.latent_channels + 1;
+    if (job->v_prediction) {
+        job->info.schedule.prediction = MODEL_V_PREDICTION;
+        job->info.schedule.zero_snr = true;
+    }
     return true;
 }
 
@@ -574,9 +595,10 @@ int main(int argc, char **argv)
     if (!read_arguments(&job, argc, argv)) {
         fprintf(stderr,
                 "usage: mkcheckpoint sd15|sdxl|refiner|tiny|tiny-sdxl|tiny-refiner|esrgan OUT\n"
-                "       [--single-file] [--holes] [--inpainting] [--lora RANK [--locon] [--peft]]\n"
-                "       [--dtype f16|f32|bf16] [--vae-dtype f16|f32|bf16] [--seed N]\n"
-                "       [--tokenizer DIR] [--scale 1|2|4|8 (esrgan)]\n");
+                "       [--single-file] [--holes] [--inpainting] [--v-prediction]\n"
+                "       [--lora RANK [--locon] [--peft]] [--dtype f16|f32|bf16]\n"
+                "       [--vae-dtype f16|f32|bf16] [--seed N] [--tokenizer DIR]\n"
+                "       [--scale 1|2|4|8 (esrgan)]\n");
         return 2;
     }
     job.tensors = calloc(MAX_TENSORS, sizeof *job.tensors);

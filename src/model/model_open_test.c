@@ -16,7 +16,7 @@
 struct writer {
     struct model_info info;
     enum model_part part;
-    bool v_prediction;
+    bool v_prediction, zero_snr;
     const char *leave_out; /* part of a name */
     struct buf header;
     uint64_t at;
@@ -49,6 +49,8 @@ static void write_single(struct writer *w, const char *path, uint64_t missing_by
     static const char start[] = "{\"__metadata__\":{}";
     static const char mark[] =
         ",\"v_pred\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
+    static const char snr_mark[] =
+        ",\"ztsnr\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}";
     FILE *f = fopen(path, "wb");
 
     CHECK(f && model_presets_find(&w->info, "tiny"));
@@ -61,6 +63,8 @@ static void write_single(struct writer *w, const char *path, uint64_t missing_by
             CHECK(model_names_part(&w->info, w->part, add_tensor, w));
     if (w->v_prediction)
         buf_add(&w->header, mark, sizeof mark - 1);
+    if (w->zero_snr)
+        buf_add(&w->header, snr_mark, sizeof snr_mark - 1);
     buf_add(&w->header, "}", 1);
     for (int i = 0; i < 8; i++)
         fputc((int)((uint64_t)w->header.len >> 8 * i & 255), f);
@@ -71,9 +75,9 @@ static void write_single(struct writer *w, const char *path, uint64_t missing_by
     buf_clear(&w->header);
 }
 
-static void tells_a_single_files_sizes(const char *path)
+static void tells_a_single_files_sizes(const char *path, bool zero_snr)
 {
-    struct writer w = {.v_prediction = true};
+    struct writer w = {.v_prediction = true, .zero_snr = zero_snr};
     struct model *m = NULL;
     struct error err = {0};
     struct model_tensor t;
@@ -89,7 +93,7 @@ static void tells_a_single_files_sizes(const char *path)
     CHECK(memcmp(&info->unet, &w.info.unet, sizeof info->unet) == 0);
     CHECK(memcmp(&info->vae, &w.info.vae, sizeof info->vae) == 0);
     CHECK(memcmp(&info->clip[0], &w.info.clip[0], sizeof info->clip[0]) == 0);
-    CHECK(info->schedule.prediction == MODEL_V_PREDICTION && !info->schedule.zero_snr);
+    CHECK(info->schedule.prediction == MODEL_V_PREDICTION && info->schedule.zero_snr == zero_snr);
     CHECK(model_find(m, MODEL_VAE, "decoder.up_blocks.0.resnets.2.conv1.weight", &t) &&
           strcmp(t.name, "first_stage_model.decoder.up.3.block.2.conv1.weight") == 0);
     CHECK(!model_find(m, MODEL_UNET, "decoder.conv_in.weight", &t));
@@ -213,7 +217,8 @@ int main(void)
 
     CHECK(mkdtemp(dir) != NULL);
     snprintf(path, sizeof path, "%s/m.safetensors", dir);
-    tells_a_single_files_sizes(path);
+    tells_a_single_files_sizes(path, false);
+    tells_a_single_files_sizes(path, true);
     refuses_damaged_single_files(path);
     opens_the_demo_model();
     unlink(path);
