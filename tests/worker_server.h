@@ -10,6 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+/* Enough for all but what has to be refused.  A sanitizer's own memory is in no plan. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define WORKER_SERVER_BUDGET SETTINGS_BYTES_AUTO
+#else
+#define WORKER_SERVER_BUDGET (200u << 20)
+#endif
+
 struct worker_server {
     struct settings settings;
     struct log log;
@@ -33,7 +40,7 @@ static inline void worker_server_open(struct worker_server *v, const char *progr
 
     settings_defaults(&v->settings, &origins);
     v->settings.threads = 1;
-    v->settings.memory_budget = 200 << 20; /* enough for all but what has to be refused */
+    v->settings.memory_budget = WORKER_SERVER_BUDGET;
     snprintf(v->settings.data_dir, sizeof v->settings.data_dir, "%s", folder);
     snprintf(v->settings.log_level, sizeof v->settings.log_level, "error");
     log_to_file(&v->log, stderr, LOG_ERROR, "server");

@@ -61,6 +61,8 @@ static void ends_in_a_sentence(void)
     };
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         char id[JOB_ID_BYTES];
+        if (strcmp(row[i].code, "limit") == 0 && WORKER_SERVER_BUDGET == SETTINGS_BYTES_AUTO)
+            continue;
         CHECK(worker_server_submit(v, id, row[i].more, row[i].image,
                                    row[i].image ? strlen(row[i].image) : 0));
         struct job j = worker_server_wait(v, id, JOB_ERROR);
