@@ -93,7 +93,9 @@ bool course_run(const struct stage *s, const struct pipeline_input *input, struc
 {
     struct course c = {0};
     bool ok = run_passes(&c, s, input, err) &&
-              vae_decode(s->result->images, s, PLAN_VAE_DECODE, &c.x, err);
+              (s->plan->phase[PLAN_VAE_DECODE].used
+                   ? vae_decode(s->result->images, s, PLAN_VAE_DECODE, &c.x, err)
+                   : hires_pictures(s->result->images, &c.x, s, err));
 
     stages_cleanup(s);
     free(c.x.x);

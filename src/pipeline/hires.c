@@ -19,14 +19,13 @@ struct cut {
 static struct cut cut_of(const struct stage *s)
 {
     const int scale = vae_scale(&model_view(s->base.model)->vae);
-    const struct plan_stage *to = &s->plan->phase[PLAN_HIRES_DENOISE];
     struct cut c;
 
     gen_request_hires_cover(s->request, &c.cover_w, &c.cover_h);
     c.cover_w /= scale;
     c.cover_h /= scale;
-    c.x = (c.cover_w - to->latent_w) / 2;
-    c.y = (c.cover_h - to->latent_h) / 2;
+    c.x = (c.cover_w - s->second.width / scale) / 2;
+    c.y = (c.cover_h - s->second.height / scale) / 2;
     return c;
 }
 
@@ -193,16 +192,23 @@ static bool encode(struct latents *out, float **shown, struct image *pictures,
     return ok;
 }
 
+bool hires_pictures(struct image *pictures, struct latents *x, const struct stage *s,
+                    struct error *err)
+{
+    const bool ok = vae_decode(pictures, s, PLAN_HIRES_DECODE, x, err);
+
+    free(x->x);
+    x->x = NULL;
+    return ok && enlarge_pictures(pictures, s, err);
+}
+
 static bool through_pictures(struct latents *out, struct latents *x, float **shown,
                              const struct stage *s, struct error *err)
 {
     struct image *pictures = calloc((size_t)s->plan->batch, sizeof *pictures);
     bool ok = pictures || error_set(err, ERROR_MEMORY, "no memory for %d pictures", s->plan->batch);
 
-    ok = ok && vae_decode(pictures, s, PLAN_HIRES_DECODE, x, err);
-    free(x->x);
-    x->x = NULL;
-    ok = ok && enlarge_pictures(pictures, s, err) && encode(out, shown, pictures, s, err);
+    ok = ok && hires_pictures(pictures, x, s, err) && encode(out, shown, pictures, s, err);
     for (int i = 0; pictures && i < s->plan->batch; i++)
         image_clear(&pictures[i]);
     free(pictures);

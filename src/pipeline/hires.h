@@ -11,4 +11,9 @@
 bool hires_enlarge(struct latents *x, float **shown, const struct stage *s,
                    struct error *err) MUST_CHECK;
 
+/* The first pass's pictures, enlarged: where no step follows they are the result.  x is used up;
+ * pictures come as zeroes and are the caller's to clear after a failure too. */
+bool hires_pictures(struct image *pictures, struct latents *x, const struct stage *s,
+                    struct error *err) MUST_CHECK;
+
 #endif

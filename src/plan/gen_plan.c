@@ -237,7 +237,8 @@ static bool make_phases(struct planner *p, struct error *err)
 {
     const struct gen_request *r = p->request;
     const struct plan_models *m = p->models;
-    const bool second = p->has_second, pixels = planner_upscales_pixels(p);
+    const bool pixels = planner_upscales_pixels(p), only_enlarges = planner_only_enlarges(p);
+    const bool second = p->has_second && !only_enlarges;
     const struct shares first = share_calls(r, m->refiner && !second);
     const struct shares then = share_calls(second ? &p->second : r, m->refiner != NULL);
     const int shown = planner_is_inpainting(p), batch = r->batch_size;
@@ -250,8 +251,9 @@ static bool make_phases(struct planner *p, struct error *err)
         !add_unet(p, m->refiner != NULL, PLAN_REFINE, m->refiner, then.refiner, err) ||
         !add_vae(p, PLAN_VAE_ENCODE, (r->mode == GEN_IMG2IMG) + shown, err) ||
         !add_vae(p, PLAN_HIRES_DECODE, pixels ? batch : 0, err) ||
-        !add_vae(p, PLAN_HIRES_ENCODE, (pixels ? batch : 0) + (second ? shown : 0), err) ||
-        (pixels && goes_on(p) && !plan_upscale(p, err)) || !add_vae(p, PLAN_VAE_DECODE, batch, err))
+        !add_vae(p, PLAN_HIRES_ENCODE, second ? (pixels ? batch : 0) + shown : 0, err) ||
+        (pixels && goes_on(p) && !plan_upscale(p, err)) ||
+        !add_vae(p, PLAN_VAE_DECODE, only_enlarges ? 0 : batch, err))
         return false;
     add_host(p, gen_request_prepares(r), PLAN_INPUT);
     add_host(p, true, PLAN_IMAGE_ENCODE);
@@ -372,7 +374,7 @@ bool gen_plan_make(struct gen_plan *out, const struct gen_request *r,
 
     if (p.has_second)
         p.second = gen_request_second_pass(r);
-    p.has_second_text = gen_plan_has_hires_text(r);
+    p.has_second_text = gen_plan_has_hires_text(r) && !planner_only_enlarges(&p);
     if (!check_channels(used.base, err) || !check_refiner(&used, err) || !make(&p, err))
         return false;
     for (int i = 1; i < LEANER_STARTS && p.worst_bytes; i++)

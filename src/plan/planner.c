@@ -52,6 +52,12 @@ bool planner_upscales_pixels(const struct planner *p)
     return !row || !row->is_latent;
 }
 
+bool planner_only_enlarges(const struct planner *p)
+{
+    const struct gen_steps steps = gen_request_steps(&p->second);
+    return planner_upscales_pixels(p) && steps.skipped >= steps.all;
+}
+
 bool planner_is_guided(const struct planner *p, enum plan_phase phase)
 {
     const struct gen_request *r = planner_request(p, phase);

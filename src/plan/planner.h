@@ -35,6 +35,9 @@ bool planner_is_inpainting(const struct planner *p);
 /* An upscaler that works on pixels: a network, or a filter that is none of the latent modes. */
 bool planner_upscales_pixels(const struct planner *p);
 
+/* The second pass has no step after such an upscaler: the enlarged pictures are the result. */
+bool planner_only_enlarges(const struct planner *p);
+
 /* Whether a phase's answers are guided: without the prompt and with it. */
 bool planner_is_guided(const struct planner *p, enum plan_phase phase);
 
