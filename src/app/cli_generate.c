@@ -104,9 +104,8 @@ static bool compute(struct run *run, struct error *err)
                                           .preview_due = is_preview_due,
                                           .preview = show_preview};
 
-    const struct gen_steps steps = gen_request_steps(&v.sized->request);
-
-    run->preview.steps = steps.all - steps.skipped;
+    for (int i = 0; i < PLAN_PHASES; i++)
+        run->preview.steps += gen_plan_steps(&v.sized->plan, &v.sized->request, (enum plan_phase)i);
     cli_progress_init(&run->progress, run->to, &v.sized->plan, &v.sized->request);
     bool ok = generator_run(run->generator, &watch, &run->result, err);
     cli_progress_end(&run->progress);

@@ -40,20 +40,6 @@ static void begin(struct running *r, struct generator *g, const struct generator
     r->pictures.infotexts = json_array();
 }
 
-/* Steps of the sampler that a phase makes. */
-static int steps_of(const struct generator *g, enum plan_phase phase)
-{
-    const struct gen_request *r = &g->now.sized.request;
-    const struct gen_steps steps = gen_request_steps(r);
-    const int all = steps.all - steps.skipped;
-    const int before = gen_request_refiner_step(r, steps.all) - steps.skipped;
-    const int base = !g->now.sized.plan.phase[PLAN_REFINE].used ? all : before > 0 ? before : 0;
-
-    if (phase == PLAN_DENOISE)
-        return base;
-    return phase == PLAN_REFINE ? all - base : 0;
-}
-
 static void report(void *ctx, enum plan_phase phase, double done, double total)
 {
     struct running *r = ctx;
@@ -64,7 +50,8 @@ static void report(void *ctx, enum plan_phase phase, double done, double total)
     r->best = fmax(r->best, (r->batch + of_batch) / r->batches);
     if (!r->watch || !r->watch->progress)
         return;
-    const int steps = steps_of(r->g, phase);
+    const struct plan_size *sized = &r->g->now.sized;
+    const int steps = gen_plan_steps(&sized->plan, &sized->request, phase);
     const struct generator_progress p = {
         .phase = phase,
         .phase_name = gen_plan_phase_name(phase),

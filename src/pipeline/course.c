@@ -43,6 +43,17 @@ static bool take_input(struct course *c, const struct stage *s, const struct pip
     return c->stays != NULL;
 }
 
+/* The first pass's part of all steps. */
+static double first_share(const struct stage *s)
+{
+    const struct gen_steps first = gen_request_steps(s->request);
+    const struct gen_steps second = gen_request_steps(&s->second);
+    const double n = first.all - first.skipped;
+    const double m = s->hires.model ? second.all - second.skipped : 0;
+
+    return n + m > 0 ? n / (n + m) : 1;
+}
+
 static bool first_pass(struct course *c, const struct stage *s, struct error *err)
 {
     const bool refines = s->refiner.model && !s->hires.model;
@@ -53,6 +64,7 @@ static bool first_pass(struct course *c, const struct stage *s, struct error *er
                               .from_noise = s->request->mode != GEN_IMG2IMG,
                               .stays = c->stays,
                               .places = c->input.places,
+                              .share = first_share(s),
                               .shown = c->shown};
     return denoise(&c->x, s, &pass, err);
 }
@@ -71,6 +83,8 @@ static bool second_pass(struct course *c, const struct stage *s, struct error *e
                               .refiner = s->refiner.model ? &s->refiner : NULL,
                               .cond = own ? &c->hires_cond : &c->cond,
                               .refiner_cond = &c->refiner_cond,
+                              .behind = first_share(s),
+                              .share = 1 - first_share(s),
                               .shown = c->shown};
     return denoise(&c->x, s, &pass, err);
 }

@@ -210,7 +210,9 @@ static void show(const struct denoiser *d, const float *denoised)
 
     if (s->watch && s->watch->denoised)
         s->watch->denoised(s->watch->ctx, denoised, phase->latent_w, phase->latent_h,
-                           fmin(1, sampler_progress(d->request->sampler, made, expected)));
+                           d->pass->behind +
+                               d->pass->share *
+                                   fmin(1, sampler_progress(d->request->sampler, made, expected)));
 }
 
 /* The latents of a call, scaled; beside each what an inpainting model is shown. */

@@ -28,7 +28,7 @@ struct watch {
      * picture. */
     bool (*pressed)(void *ctx);
     /* After each answer of the UNet: its guess of the first picture's clean latent, planes of w x h
-     * in the sampler's scale (pipeline/preview.h draws it); done is the part of the phase that is
+     * in the sampler's scale (pipeline/preview.h draws it); done is the part of all steps that is
      * behind, to 1. */
     void (*denoised)(void *ctx, const float *latent, int w, int h, double done);
 };

@@ -12,6 +12,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 enum { OLD = 4, NEW = 9, TAPS = 9, HEADER_BYTES = 1 << 18, NAME_BYTES = 200 };
 
 static const char first_name[] = "conv_in.weight";
@@ -205,7 +217,7 @@ static void draws_what_the_plain_model_does_where_nothing_is_heeded(const struct
             fprintf(stderr, "kind %d: %d apart\n", i, furthest(&want, &out));
         CHECK(furthest(&want, &out) <= 1); /* longer sums round differently */
         CHECK(furthest(&want, &other) > 1);
-        CHECK(out.planned_peak_bytes >= out.measured_peak_bytes);
+        CHECK(SANITIZED || out.planned_peak_bytes >= out.measured_peak_bytes);
         pipeline_result_clear(&want);
         pipeline_result_clear(&out);
         pipeline_result_clear(&other);

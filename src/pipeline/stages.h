@@ -99,10 +99,11 @@ void stages_start_rngs(const struct stage *s);
 struct pass {
     const struct expert *base, *refiner; /* of the same request; refiner NULL: none */
     const struct text_cond *cond, *refiner_cond;
-    bool from_noise;     /* what comes in counts for nothing */
-    const float *stays;  /* latents that are kept where places is 0; NULL: none are */
-    const float *places; /* of one latent, 0..1: 1 where the picture is painted anew */
-    const float *shown;  /* what an inpainting model's UNet sees: planes of the mask and of the
+    bool from_noise;      /* what comes in counts for nothing */
+    const float *stays;   /* latents that are kept where places is 0; NULL: none are */
+    const float *places;  /* of one latent, 0..1: 1 where the picture is painted anew */
+    double behind, share; /* parts of the run's steps: before this pass, and of this pass */
+    const float *shown;   /* what an inpainting model's UNet sees: planes of the mask and of the
                             masked picture's latent; NULL for others */
 };
 
