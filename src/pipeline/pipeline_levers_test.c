@@ -74,6 +74,7 @@ static bool run(struct gen_result *out, struct gen_plan *plan, struct pipeline *
     struct process_memory now = {0};
     struct error err = {0};
 
+    process_memory_return_freed(); /* as planning does */
     if (!process_memory_read(&now, &err))
         return false;
     memcpy(b.optimization, lever->optimization, sizeof b.optimization);
