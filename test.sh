@@ -11,6 +11,7 @@ mkdir -p "$logs"
 . tools/packages.sh
 packages_install build || exit 1
 packages_install tests || echo "going on without: their stages are skipped" >&2
+packages_install page || echo "going on without: the page is not tested" >&2
 
 stage() {
     printf '\n== %s\n' "$1"
@@ -78,6 +79,32 @@ run_release() {
     fi
 }
 
+# The page against the program that was just built; screenshots come to lie beside the logs.
+run_page() {
+    stage "the page, in headless Chromium"
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        skip "page: no node or no npm"
+    elif [ ! -x /usr/bin/chromium ]; then
+        skip "page: no /usr/bin/chromium"
+    elif [ ! -x build/release/diffusionapi ]; then
+        skip "page: build/release has no program"
+    elif ! npm ci --prefix tests --no-audit --no-fund >"$logs/page-npm.log" 2>&1; then
+        skip "page: npm could not bring playwright-core ($logs/page-npm.log)"
+    else
+        log=$logs/page.log
+        SCREENSHOTS=$PWD/$logs node --test --test-reporter=tap tests/web/*.test.mjs >"$log" 2>&1
+        status=$?
+        p=$(sed -n 's/^# pass //p' "$log")
+        f=$(sed -n 's/^# fail //p' "$log")
+        s=$(sed -n 's/^# skipped //p' "$log")
+        p=${p:-0} f=${f:-0} s=${s:-0}
+        [ $status = 0 ] || [ "$f" -gt 0 ] || f=1 # node itself failed
+        [ "$f" = 0 ] || cat "$log"
+        echo "page: $p passed, $f failed, $s skipped"
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    fi
+}
+
 run_format() {
     stage "format"
     if command -v clang-format >/dev/null; then
@@ -131,6 +158,7 @@ run_arm64() {
 # All in one function, so that the script is read whole before anything runs.
 main() {
     run_release
+    run_page
     run_format
     run_clang
     run_asan

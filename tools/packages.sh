@@ -2,6 +2,7 @@
 #
 #   packages_install build      what building needs
 #   packages_install tests      what test.sh needs besides
+#   packages_install page       what the tests of the page need: a browser, and what drives it
 
 # The command, the pkg-config module (pc:NAME) or the file (file:PATH), and the package that brings it.
 packages_debian_build="cmake:cmake ninja:ninja-build cc:gcc pkg-config:pkg-config
@@ -12,12 +13,14 @@ pc:libmicrohttpd:libmicrohttpd-dev"
 packages_debian_tests="clang:clang clang-format:clang-format qemu-aarch64:qemu-user
 aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu node:nodejs
 file:/usr/aarch64-linux-gnu/lib/crti.o:libc6-dev-arm64-cross"
+packages_debian_page="node:nodejs npm:npm chromium:chromium"
 packages_brew_build="cmake:cmake ninja:ninja pkg-config:pkg-config
 pc:jansson:jansson pc:libpng:libpng pc:libjpeg:jpeg-turbo pc:libutf8proc:utf8proc
 pc:zlib:zlib pc:libwebp:webp pc:libavif:libavif h:gif_lib.h:giflib
 pc:sqlite3:sqlite pc:libsodium:libsodium
 pc:libmicrohttpd:libmicrohttpd"
 packages_brew_tests="clang-format:clang-format node:node"
+packages_brew_page="node:node"
 
 # Whether a header is where compilers look: for libraries that pkg-config does not know.
 packages_header() {
@@ -74,7 +77,11 @@ packages_apt() {
 
 packages_install() {
     if command -v apt-get >/dev/null 2>&1; then
-        if [ "$1" = tests ]; then list=$packages_debian_tests; else list=$packages_debian_build; fi
+        case $1 in
+        build) list=$packages_debian_build ;;
+        tests) list=$packages_debian_tests ;;
+        page) list=$packages_debian_page ;;
+        esac
         missing="$(packages_missing "$list") $(packages_libc)"
         missing=$(echo $missing)
         [ -z "$missing" ] || packages_apt $missing
@@ -84,12 +91,16 @@ packages_install() {
             PKG_CONFIG_PATH=$(brew --prefix)/opt/$keg/lib/pkgconfig:${PKG_CONFIG_PATH:-}
         done
         export PKG_CONFIG_PATH
-        if [ "$1" = tests ]; then list=$packages_brew_tests; else list=$packages_brew_build; fi
+        case $1 in
+        build) list=$packages_brew_build ;;
+        tests) list=$packages_brew_tests ;;
+        page) list=$packages_brew_page ;;
+        esac
         missing=$(echo $(packages_missing "$list"))
         [ -z "$missing" ] || { echo "installing $missing" >&2 && brew install --quiet $missing >&2; }
     else
         missing=$(echo $(packages_missing "$packages_debian_build"))
-        [ "$1" = tests ] || [ -z "$missing" ] || {
+        [ "$1" != build ] || [ -z "$missing" ] || {
             echo "please install $missing (the names are Debian's)" >&2
             return 1
         }

@@ -51,13 +51,11 @@ let wasUp = null; // null: never asked; then whether it answered and its worker 
 let timer = 0;
 
 function serverState(report) {
-  const worker = report.worker ?? {};
-  const state = worker.state ?? (worker.up === false ? "down" : "up");
-  if (state === "down") return ["down", "The worker is down: pictures wait"];
-  if (state === "restarting") return ["restarting", "The worker is restarting"];
-  if (state === "starting") return ["starting", "The worker is starting"];
+  const { up = true, restarts = 0, last_death: reason = "" } = report.worker ?? {};
+  if (!up && restarts > 0) return ["restarting", "The worker is being restarted; jobs wait", reason];
+  if (!up) return ["starting", "The worker is starting", ""];
   const active = report.queue?.active_jobs ?? 0;
-  return active > 0 ? ["busy", active === 1 ? "Working" : `Working, ${active} jobs`] : ["up", "Ready"];
+  return [active > 0 ? "busy" : "up", active > 1 ? `Working, ${active} jobs` : active ? "Working" : "Ready", ""];
 }
 
 async function showHealth() {
@@ -65,9 +63,11 @@ async function showHealth() {
   let state, words;
   try {
     const report = await health();
-    [state, words] = serverState(report);
-    $("server").title = (report.warnings ?? []).join(". ");
+    let reason;
+    [state, words, reason] = serverState(report);
+    $("server").title = [reason, ...(report.warnings ?? [])].filter(Boolean).join(". ");
   } catch (error) {
+    $("server").title = "";
     [state, words] = error.status === 401 ? ["down", "An API key is needed"] : ["down", "The server does not answer"];
   }
   const up = state !== "down";

@@ -14,7 +14,7 @@ const RATIOS = [[1, 1], [4, 3], [3, 2], [16, 9], [3, 4], [2, 3], [9, 16]];
 let offered = { models: [], loras: [] };
 let lastSeed = null;
 
-const textOf = (row) => row.label ?? row.title ?? row.name;
+const textOf = (row) => (row.name === "demo" ? "Demo model: coloured shapes" : row.label ?? row.title ?? row.name);
 const named = (row) => ({ value: row.name, text: textOf(row) });
 
 function modelRows(models) {

@@ -47,7 +47,8 @@ async function send(method, path, { body, signal, accept } = {}) {
     let reply;
     try {
       reply = await fetch(address(path), {
-        method, headers, signal, cache: method === "GET" ? "no-cache" : undefined,
+        // "omit": the browser's own question for a name and password would come before ours.
+        method, headers, signal, credentials: "omit", cache: method === "GET" ? "no-cache" : undefined,
         body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {
@@ -82,7 +83,6 @@ export const memory = () => call("GET", "memory");
 export const imageInfo = (dataUrl) => call("POST", "img-info", { body: { image: dataUrl } });
 export const plan = (request, signal) => call("POST", "plan", { body: request, signal });
 export const remove = (id) => call("DELETE", `queue/${id}`);
-export const job = (id) => call("GET", `queue/${id}?image=false`);
 
 /** A list that a server may not have is an empty one. */
 async function list(path, key) {
@@ -108,9 +108,16 @@ export const submit = (request) => {
   return call("POST", mode, { body });
 };
 
-/** state: "active", "done", ...; the newest first. */
-export const jobs = ({ state, limit = 24, offset = 0, signal }) =>
-  call("GET", `queue?state=${state}&limit=${limit}&offset=${offset}`, { signal });
+/** How many pictures a job that is done has made. */
+export const count = (job) => job.images || 1;
+
+export const job = (id) => call("GET", `queue/${id}?image=false`);
+
+/** state: "active", "done", ...; the newest first. cursor: what the page before gave as next. */
+export async function jobs({ state, limit = 24, cursor = "" }) {
+  const page = await call("GET", `queue?full=1&state=${state}&limit=${limit}&cursor=${encodeURIComponent(cursor)}`);
+  return { jobs: page.jobs, next: page.next_cursor ?? null, total: page.total ?? page.counts?.[state] ?? null };
+}
 
 /** The events of a text/event-stream, as {event, data}. */
 async function* events(stream) {
@@ -148,15 +155,15 @@ async function watchEvents(id, onChange, signal) {
   if (!reply.ok) throw await failure(reply);
   if (!reply.headers.get("Content-Type")?.startsWith("text/event-stream")) return false;
   for await (const { data } of events(reply.body)) {
-    const state = JSON.parse(data);
-    if (isFinal(state.state)) return true;
-    onChange(state);
+    const news = JSON.parse(data);
+    if (isFinal(news.state) || news.state === "removed") return true;
+    onChange(news);
   }
   return false;
 }
 
-/** Calls onChange with the job's progress until it has ended, and returns the whole job. By events; where
- *  they break off, by asking once a second. */
+/** Calls onChange with what is new of the job (its state, progress, a preview) until it has ended, and returns the whole job.
+ *  By events; where they break off, by asking once a second. */
 export async function watch(id, onChange, signal) {
   let ended = false;
   try {
@@ -178,28 +185,24 @@ export async function watch(id, onChange, signal) {
   }
 }
 
-const imagePath = (id, n) => `images/${id}${n ? `?n=${n}` : ""}`;
+const imagePath = (id, n) => `images/${id}${n ? `/${n}` : ""}`;
 
-/** Shows a picture of the server in img. With a key in use a plain address would be refused, so it is fetched. */
-export async function showPath(img, path) {
-  if (path.startsWith("data:") || !hasKey()) {
-    img.src = path.startsWith("data:") ? path : address(path.replace(/^\//, "")).href;
+/** Shows picture n of a job in img. With a key in use a plain address would be refused, so it is fetched. */
+export async function showImage(img, id, n = 0) {
+  if (!hasKey()) {
+    img.src = address(imagePath(id, n)).href;
     return;
   }
-  const blob = await pathBlob(path);
-  const url = URL.createObjectURL(blob);
+  const url = URL.createObjectURL(await imageBlob(id, n));
   img.addEventListener("load", () => URL.revokeObjectURL(url), { once: true });
   img.src = url;
 }
 
-async function pathBlob(path) {
-  const reply = await send("GET", path.replace(/^\//, ""));
+export async function imageBlob(id, n = 0) {
+  const reply = await send("GET", imagePath(id, n));
   if (!reply.ok) throw await failure(reply);
   return reply.blob();
 }
-
-export const showImage = (img, id, n = 0) => showPath(img, imagePath(id, n));
-export const imageBlob = (id, n = 0) => pathBlob(imagePath(id, n));
 
 /** Makes a link that saves picture n of the job under a readable name. */
 export function offerDownload(link, job, n = 0) {

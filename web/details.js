@@ -1,6 +1,6 @@
 // One finished picture large, with all that is known of it and what can be done with it.
 
-import { imageBlob, job as fetchJob, offerDownload, showImage } from "./client.js";
+import { count, imageBlob, job as fetchJob, offerDownload, showImage } from "./client.js";
 import { $, announce, make, tell, toast, twice } from "./dom.js";
 import { write } from "./form.js";
 import { deleteJob, focusTile, neighbour } from "./gallery.js";
@@ -11,7 +11,6 @@ import { bytes, seconds, when } from "./units.js";
 let shown = null; // {job, n}
 let opener = null; // what had the focus before
 
-const count = (job) => (Array.isArray(job.images) ? job.images.length : job.images) || 1;
 const textOf = (value) => (value && typeof value === "object" ? value.name ?? JSON.stringify(value) : value);
 
 /** [name, value] of everything worth a line; empty ones are left out. */
@@ -27,7 +26,7 @@ function facts(job, n) {
     ["Steps", job.steps ?? r.steps],
     ["Guidance", r.cfg_scale],
     ["Seed", job.seeds?.[n] ?? (job.seed === undefined ? "" : Number(job.seed) + n)],
-    ["Denoising", r.mode === "img2img" || r.resize_to ? r.denoising_strength : ""],
+    ["Denoising", r.denoising_strength],
     ["LoRAs", (r.loras ?? []).map((lora) => `${lora.name ?? lora} ${lora.scale ?? ""}`).join(", ")],
     ["Hires", hires],
     ["VAE", textOf(job.vae) ?? r.vae],
@@ -41,8 +40,7 @@ function facts(job, n) {
 
 function draw() {
   const { job, n } = shown;
-  const r = job.payload ?? {};
-  const prompt = r.prompt ?? job.prompt ?? "";
+  const prompt = job.prompt ?? "";
   const infotext = job.infotexts?.[n] ?? "";
   $("details-title").textContent = count(job) > 1 ? `Picture ${n + 1} of ${count(job)}` : "Picture";
   $("details-prompt").textContent = prompt || "(no prompt)";
@@ -74,7 +72,7 @@ export async function openDetails(job, n = 0) {
   shown = { job, n };
   tell($("details-problem"), "");
   draw();
-  if (job.payload && job.infotexts) return;
+  if (job.payload) return;
   try {
     const whole = { ...job, ...(await fetchJob(job.job_id)) };
     if (shown.job.job_id !== job.job_id) return;
@@ -94,7 +92,7 @@ const close = () => $("details").close();
 
 function useSettings() {
   const { job, n } = shown;
-  const wasImage = job.payload.mode === "img2img" || job.payload.resize_to;
+  const wasImage = "image" in job.payload;
   const settings = settingsOfRequest(job.payload, { seed: job.seeds?.[n] ?? Number(job.seed) + n });
   removeSource();
   write(settings);

@@ -19,7 +19,7 @@ const ELEMENT_OF = {
   "hires.scale": "hires_scale", "hires.upscaler": "hires_upscaler", "hires.steps": "hires_steps",
   "hires.denoising_strength": "hires_denoising_strength", "mask.blur": "mask_blur", "mask.blur_x": "mask_blur",
   "mask.blur_y": "mask_blur", "mask.fill": "mask_fill", fileType: "file_type", jpeg_quality: "quality",
-  "resize_to.width": "width", "resize_to.height": "height", loras: "lora-add", image: "file", mask: "file", mask_image: "file",
+  "resize_to.width": "width", "resize_to.height": "height", loras: "lora-add", image: "file", mask: "file", input: "file",
 };
 
 const elements = () => $("form").elements;
@@ -106,7 +106,8 @@ function showSeedHint() {
 
 function fieldOf(name) {
   const id = ELEMENT_OF[name] ?? name;
-  const element = elements()[id] ?? $(id);
+  const named = elements()[id];
+  const element = named instanceof Element ? named : $(id); // radio buttons of one name are a list
   return element ? { element, box: element.closest(".field, [data-field]") } : null;
 }
 
@@ -189,15 +190,15 @@ export function requestOf(settings, source, { forPlan = false } = {}) {
   if (s.refiner_checkpoint) Object.assign(request, { refiner_checkpoint: s.refiner_checkpoint, refiner_switch_at: s.refiner_switch_at });
   if (s.loras.length) request.loras = s.loras;
   if (s.hires_enabled && !source)
-    request.hires = { enabled: true, scale: s.hires_scale, upscaler: s.hires_upscaler, steps: s.hires_steps, denoising_strength: s.hires_denoising_strength };
+    request.hires = { enabled: true, scale: s.hires_scale, upscaler: s.hires_upscaler, steps: s.hires_steps, denoising_strength: s.hires_denoising_strength, second_pass: true };
   if (source) {
     request.denoising_strength = s.denoising_strength;
     request.resize_mode = Number(s.resize_mode);
     request.resize_to = { width: request.width, height: request.height };
     if (source.mask)
-      request.mask = { blur_x: s.mask_blur, blur_y: s.mask_blur, fill: Number(s.mask_fill), full_res: s.mask_full_res, invert: s.mask_invert };
-    if (forPlan) request.image_size = { width: source.width, height: source.height };
-    else Object.assign(request, { image: source.image }, source.mask ? { mask_image: source.mask } : {});
+      request.mask_options = { blur_x: s.mask_blur, blur_y: s.mask_blur, fill: Number(s.mask_fill), full_res: s.mask_full_res, invert: s.mask_invert };
+    if (forPlan) request.input = { width: source.width, height: source.height };
+    else Object.assign(request, { image: source.image }, source.mask ? { mask: source.mask } : {});
   }
   if (!forPlan) request.preview = true;
   return request;

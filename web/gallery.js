@@ -1,16 +1,14 @@
 // The gallery of finished jobs, newest first, a page at a time.
 
-import { jobs, remove, showImage } from "./client.js";
+import { count, jobs, remove, showImage } from "./client.js";
 import { $, announce, make, toast } from "./dom.js";
 
 const PAGE = 24;
 
 let list = []; // the jobs on this page
-let total = 0;
-let offset = 0;
+let cursors = [""]; // of the pages up to this one
+let next = null; // of the page behind it
 let focused = 0; // the one that Tab reaches; arrows move it
-
-const count = (job) => (Array.isArray(job.images) ? job.images.length : job.images) || 1;
 
 function thumbnail(job, i, open) {
   const img = make("img", { alt: "", loading: "lazy", decoding: "async" });
@@ -41,8 +39,8 @@ function onKey(event) {
     void deleteFocused();
     return;
   }
-  if (event.key === "PageDown" && offset + PAGE < total) return turn(1, event);
-  if (event.key === "PageUp" && offset > 0) return turn(-1, event);
+  if (event.key === "PageDown" && next) return turn(1, event);
+  if (event.key === "PageUp" && cursors.length > 1) return turn(-1, event);
   const to = focused + (moves[event.key] ?? NaN);
   if (!(to >= 0 && to < list.length)) return;
   event.preventDefault();
@@ -78,7 +76,8 @@ export async function deleteJob(id) {
 
 async function turn(by, event) {
   event?.preventDefault();
-  offset = Math.max(0, offset + by * PAGE);
+  if (by > 0) cursors.push(next);
+  else cursors.pop();
   focused = 0;
   await loadGallery();
   buttons()[0]?.focus();
@@ -89,25 +88,31 @@ let openJob = () => {};
 export async function loadGallery() {
   let page;
   try {
-    page = await jobs({ state: "done", limit: PAGE, offset });
+    page = await jobs({ state: "done", limit: PAGE, cursor: cursors.at(-1) });
   } catch {
     return; // the server's state is shown at the top
   }
-  total = page.total ?? page.jobs.length;
-  if (!page.jobs.length && offset > 0) {
-    offset = Math.max(0, offset - PAGE);
+  if (!page.jobs.length && cursors.length > 1) {
+    cursors.pop();
     return loadGallery();
   }
   // The same pictures stay as they are: no flicker, and focus is kept.
   const same = page.jobs.length === list.length && page.jobs.every((job, i) => job.job_id === list[i].job_id);
   list = page.jobs;
+  next = page.next;
   focused = Math.min(focused, Math.max(0, list.length - 1));
   if (!same) $("gallery-grid").replaceChildren(...list.map((job, i) => thumbnail(job, i, openJob)));
+  drawPages(page.total);
+}
+
+function drawPages(total) {
+  const pages = Math.ceil((total ?? 0) / PAGE);
+  const single = cursors.length === 1 && !next;
   $("gallery-empty").hidden = list.length > 0;
-  $("gallery-newer").hidden = $("gallery-older").hidden = total <= PAGE;
-  $("gallery-newer").disabled = offset === 0;
-  $("gallery-older").disabled = offset + list.length >= total;
-  $("gallery-page").textContent = total > PAGE ? `${offset + 1} to ${offset + list.length} of ${total}` : "";
+  $("gallery-newer").hidden = $("gallery-older").hidden = single;
+  $("gallery-newer").disabled = cursors.length === 1;
+  $("gallery-older").disabled = !next;
+  $("gallery-page").textContent = single ? "" : pages ? `Page ${cursors.length} of ${pages}` : `Page ${cursors.length}`;
 }
 
 /** The job beside this one, by = 1 older, -1 newer; null at the ends of the page. */

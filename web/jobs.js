@@ -1,9 +1,9 @@
 // The stage, which shows the job that was asked for last, and the queue of all that wait.
 
-import { isFinal, jobs, offerDownload, remove, showImage, showPath, submit, watch } from "./client.js";
+import { count, isFinal, jobs, offerDownload, remove, showImage, submit, watch } from "./client.js";
 import { $, announce, calmMotion, make, tell, toast } from "./dom.js";
 import { setLastSeed } from "./choices.js";
-import { plural, seconds } from "./units.js";
+import { about, plural, seconds } from "./units.js";
 
 const QUEUE_MS = 2000, QUEUE_IDLE_MS = 10000;
 const QUEUE_SHOWN = 50;
@@ -29,7 +29,7 @@ export function words(job) {
   if (job.state === "error") return "Failed";
   if (job.state === "done") return `Done in ${seconds(job.generation_time_sec)}`;
   const steps = job.steps > 0 && job.step > 0 ? `, step ${job.step} of ${job.steps}` : "";
-  return `${sentence(job.current_phase || "working")}${steps}`;
+  return `${sentence(job.phase || "working")}${steps}`;
 }
 
 /* The stage. */
@@ -38,32 +38,29 @@ function placeholder(text) {
   return make("p", { class: "waiting" }, text);
 }
 
-async function drawPreview(job) {
-  if (!job.preview) return;
+function drawPreview(job) {
   const box = $("run-pictures");
   let img = box.querySelector(".preview");
   if (!img) {
     img = make("img", { class: "preview", alt: "Preview of the picture in the making" });
     box.replaceChildren(make("div", {}, img));
   }
-  try {
-    await showPath(img, job.preview);
-  } catch {
-    // The next one comes in a second.
-  }
+  img.src = job.preview;
 }
 
-function drawProgress(job) {
-  shown = { ...shown, ...job };
-  $("run-progress").value = job.progress ?? shown.progress ?? 0;
-  $("run-words").textContent = words(job);
-  $("run-left").textContent = job.seconds_left > 0 ? `about ${seconds(job.seconds_left)} left` : "";
-  const percent = Math.floor((job.progress ?? 0) / 25) * 25;
+/** news: what has changed of the job shown. */
+function drawProgress(news) {
+  shown = { ...shown, ...news };
+  const progress = shown.progress ?? 0;
+  $("run-progress").value = progress;
+  $("run-words").textContent = words(shown);
+  $("run-left").textContent = shown.seconds_left > 0 ? `${about(shown.seconds_left)} left` : "";
+  const percent = Math.floor(progress / 25) * 25;
   if (percent > told && percent < 100) {
     told = percent;
     announce(`${percent} percent`);
   }
-  void drawPreview(job);
+  if (news.preview) drawPreview(shown);
 }
 
 function begin(job) {
@@ -81,12 +78,10 @@ function begin(job) {
   $("run-left").textContent = "";
 }
 
-const count = (job) => (Array.isArray(job.images) ? job.images.length : job.images) || 1;
-
 async function drawPictures(job, open) {
   const nodes = [];
   for (let n = 0; n < count(job); n++) {
-    const img = make("img", { alt: `Picture ${n + 1} of ${count(job)}: ${job.payload?.prompt ?? job.prompt ?? ""}` });
+    const img = make("img", { alt: `Picture ${n + 1} of ${count(job)}: ${job.prompt}` });
     nodes.push(make("button", { type: "button", "aria-label": `Details of picture ${n + 1}`, onclick: () => open(job, n) }, img));
     await showImage(img, job.job_id, n);
   }
@@ -165,7 +160,7 @@ async function cancel(id, button) {
 
 function queueRow(job, open) {
   const running = job.state === "processing" || job.state === "loading";
-  const left = job.seconds_left > 0 ? ` · about ${seconds(job.seconds_left)} left` : "";
+  const left = job.seconds_left > 0 ? ` · ${about(job.seconds_left)} left` : "";
   return make("li", { "data-id": job.job_id },
     make("span", { class: "what" }, job.prompt || "(no prompt)"),
     make("span", { class: "how" }, `${words(job)}${left}`),

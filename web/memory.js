@@ -4,7 +4,7 @@ import { plan } from "./client.js";
 import { $, make, tell } from "./dom.js";
 import { fieldIn, isComplete, onChange, read, requestOf, showError, write } from "./form.js";
 import { sourceShape } from "./source.js";
-import { bytes, seconds, size } from "./units.js";
+import { about, bytes, seconds, size } from "./units.js";
 
 const WAIT_MS = 350; // after the last key, before the server is asked
 const PARTS = [
@@ -119,7 +119,7 @@ function sizeNotice(p) {
 const logLines = (p) => p.log?.length
   ? make("details", {}, make("summary", {}, "What the log will say"), make("pre", { tabindex: 0 }, p.log.join("\n"))) : null;
 
-const warnings = (p) => (p.warnings ?? []).map((text) => make("p", { class: "notice warn" }, text));
+const warnings = (p) => [...(p.warnings ?? []), ...(p.request_warnings ?? [])].map((text) => make("p", { class: "notice warn" }, text));
 
 function drawMachine(p) {
   const chips = [];
@@ -140,12 +140,18 @@ function drawPlan(p) {
   drawMachine(p);
   $("cost-body").replaceChildren(...[notice, ...warnings(p), figures(p), phaseTable(p), legend(), leverList(p), logLines(p)].filter(Boolean));
   if (notice) short(`Will be ${size(p.used)} instead of ${size(p.requested)} · ${bytes(p.peak_bytes)}`, "warn");
-  else short([bytes(p.peak_bytes), `of ${bytes(p.limit_bytes)}`, total(p) ? `· about ${seconds(total(p))}` : ""].join(" "));
+  else short([bytes(p.peak_bytes), `of ${bytes(p.limit_bytes)}`, total(p) ? `· ${about(total(p))}` : ""].join(" "));
+}
+
+/** The size that a refusal names as one that fits, or null. */
+function sizeIn(text) {
+  const found = /(\d+)x(\d+) would fit/.exec(text);
+  return found && { width: Number(found[1]), height: Number(found[2]) };
 }
 
 /** The server's no, with what would fit instead. */
 function drawRefusal(error) {
-  const largest = error.body?.largest;
+  const largest = error.body?.largest ?? sizeIn(error.message);
   const isField = error.status === 400 && showError(error.field ?? fieldIn(error.message) ?? "", error.message);
   lastPlan = null;
   $("cost-body").replaceChildren(make("div", { class: `notice ${error.status === 422 ? "bad" : "warn"}`, id: "size-refused" },

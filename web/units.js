@@ -23,6 +23,9 @@ export function seconds(s) {
   return `${(s / 3600).toFixed(1)} h`;
 }
 
+/** "about 3.2 s", for sentences. */
+export const about = (s) => (s < 0.05 ? "less than 0.1 s" : `about ${seconds(s)}`);
+
 export const size = (s) => `${s.width}×${s.height}`;
 
 export function when(unixSeconds) {

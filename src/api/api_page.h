@@ -1,4 +1,4 @@
-/* The page and its files. */
+/* The page at / and its files at /web/: what src/web holds, as HTTP. */
 #ifndef API_API_PAGE_H
 #define API_API_PAGE_H
 

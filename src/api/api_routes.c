@@ -5,7 +5,6 @@
 #include "api/openai_routes.h"
 #include "api/sdapi_routes.h"
 #include "http/http_query.h"
-#include "web/web.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +13,7 @@ const struct api_routes api_routes_all[] = {
     {API_NATIVE, api_native_routes},
     {API_OPENAI, openai_routes},
     {API_SDAPI, sdapi_routes},
-    {API_PAGE, api_page_routes}, /* last: its names are those that are nothing else */
+    {API_PAGE, api_page_routes},
     {.rows = NULL},
 };
 
@@ -65,8 +64,6 @@ void api_routes_find(struct api_routes_match *out, const struct api_routes *all,
             struct api_routes_match try = {0};
             if (!path_fits(&try, r->path + 1, path + 1))
                 continue;
-            if (all->family == API_PAGE && !web_find(try.argument[0]))
-                continue; /* its pattern fits any name */
             out->methods |= r->method;
             if (out->family == API_N_FAMILIES)
                 out->family = all->family;

@@ -19,7 +19,7 @@ static void finds_routes_and_their_arguments(void)
     CHECK(find(HTTP_GET, "/images/a%20b/3") && strcmp(m.argument[0], "a b") == 0 &&
           strcmp(m.argument[1], "3") == 0);
     CHECK(find(HTTP_GET, "/") && m.family == API_PAGE);
-    CHECK(find(HTTP_GET, "/app.js") && m.family == API_PAGE);
+    CHECK(find(HTTP_GET, "/web/app.js") && m.family == API_PAGE);
     CHECK(find(HTTP_GET, "/docs") && m.family == API_NATIVE);
 }
 
