@@ -14,7 +14,7 @@
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define WORKER_SERVER_BUDGET SETTINGS_BYTES_AUTO
 #else
-#define WORKER_SERVER_BUDGET (200u << 20)
+#define WORKER_SERVER_BUDGET (100u << 20)
 #endif
 
 struct worker_server {
@@ -41,6 +41,7 @@ static inline void worker_server_open(struct worker_server *v, const char *progr
     settings_defaults(&v->settings, &origins);
     v->settings.threads = 1;
     v->settings.memory_budget = WORKER_SERVER_BUDGET;
+    snprintf(v->settings.upscalers_dir, sizeof v->settings.upscalers_dir, "%s/upscalers", folder);
     snprintf(v->settings.data_dir, sizeof v->settings.data_dir, "%s", folder);
     snprintf(v->settings.log_level, sizeof v->settings.log_level, "error");
     log_to_file(&v->log, stderr, LOG_ERROR, "server");

@@ -1,5 +1,6 @@
-/* The real worker under the real supervisor: worker_test PROGRAM.  What it is asked to do, what it
- * refuses, and what becomes of a job whose worker is killed or hangs. */
+/* The real worker under the real supervisor: worker_test PROGRAM MKCHECKPOINT.  What it is asked to
+ * do, what it refuses, and what becomes of a job whose worker is killed or hangs. */
+#include "base/fs.h"
 #include "base/test.h"
 #include "jobs/job_files.h"
 #include "tests/worker_server.h"
@@ -44,6 +45,46 @@ static void makes_pictures(void)
     }
     CHECK(j.result && strstr(j.result, "\"seeds\":[7,8]") && strstr(j.result, "measured_peak"));
     job_clear(&j);
+}
+
+/* The network doubles; what is left to three times is for the filter, after a second pass of it. */
+static void enlarges_with_a_network(const char *mkcheckpoint)
+{
+    static const struct {
+        const char *more, *width;
+        bool from_file;
+    } row[] = {
+        {",\"mode\":\"upscale\",\"upscaler_1\":\"UP\",\"upscaling_resize\":3", "\"width\":192,",
+         true},
+        {",\"mode\":\"upscale\",\"upscaler_1\":\"up\",\"upscaler_2\":\"Lanczos\",\"upscaler_2_"
+         "visibility\":0.5",
+         "\"width\":128,", true},
+        {WORKER_SERVER_SMALL
+         ",\"hires\":{\"enabled\":true,\"upscaler\":\"up\",\"scale\":2,\"steps\":2}",
+         "\"width\":128,", false},
+    };
+    char id[JOB_ID_BYTES], name[80], path[JOB_FILES_PATH_BYTES], command[600], *bytes = NULL;
+    size_t len = 0;
+    struct error err = {0};
+
+    snprintf(command, sizeof command,
+             "mkdir -p '%.200s' && '%.200s' esrgan '%.100s/up.safetensors' --scale 2",
+             v->settings.upscalers_dir, mkcheckpoint, v->settings.upscalers_dir);
+    CHECK(system(command) == 0);
+    CHECK(worker_server_submit(v, id, WORKER_SERVER_SMALL, NULL, 0));
+    struct job j = worker_server_wait(v, id, JOB_DONE);
+    snprintf(name, sizeof name, "%s.0.png", id);
+    CHECK(job_files_output(job_queue_files(v->queue), path, id, name, &err) &&
+          fs_read(&bytes, &len, path, 1 << 20, &err));
+    job_clear(&j);
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        CHECK(worker_server_submit(v, id, row[i].more, row[i].from_file ? bytes : NULL, len));
+        j = worker_server_wait(v, id, JOB_DONE);
+        CHECK(j.state == JOB_DONE && j.result && strstr(j.result, row[i].width));
+        CHECK(j.result && strstr(j.result, "a red circle"));
+        job_clear(&j);
+    }
+    free(bytes);
 }
 
 static void ends_in_a_sentence(void)
@@ -190,10 +231,13 @@ int main(int argc, char **argv)
 {
     char folder[] = "/tmp/worker_test.XXXXXX", command[64];
 
-    if (argc != 2 || !mkdtemp(folder))
+    if (argc != 3 || !mkdtemp(folder)) {
+        fprintf(stderr, "worker_test PROGRAM MKCHECKPOINT\n");
         return 1;
+    }
     worker_server_open(v, argv[1], folder, 5);
     makes_pictures();
+    enlarges_with_a_network(argv[2]);
     ends_in_a_sentence();
     draws_again_after_a_kill();
     gives_up_in_the_end(SIGKILL, "attempt 2 of 2: the worker was ended by signal 9");

@@ -5,6 +5,7 @@
 #include "app/worker_confine.h"
 #include "app/worker_engine.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "generator/generator_library.h"
 #include "memory/process_memory.h"
 #include "supervisor/supervisor_protocol.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TELL_MS = 10000, FIRST_LINE_MS = 60000, ALIVE_MS = 1000 };
@@ -72,8 +74,9 @@ static void tell_alive(struct worker *w)
     (void)!process_memory_read(&now, &ignored);
     w->told = clock_seconds();
     memcpy(w->told_model, s.model, sizeof w->told_model);
-    say(w, json_pack("{s:s, s:I, s:I, s:s}", "is", "alive", "ticks", (json_int_t)s.ticks,
-                     "resident_bytes", (json_int_t)now.resident_bytes, "model", s.model));
+    say(w, json_pack("{s:s, s:I, s:I, s:I, s:s}", "is", "alive", "ticks", (json_int_t)s.ticks,
+                     "cpu_seconds", (json_int_t)(clock() / CLOCKS_PER_SEC), "resident_bytes",
+                     (json_int_t)now.resident_bytes, "model", s.model));
 }
 
 static void hear_ask(struct worker *w, const json_t *doc)
@@ -166,6 +169,18 @@ static enum log_level level_of(const char *name)
     return LOG_INFO;
 }
 
+/* As the original did.  A folder that came later would stay out of reach. */
+static void make_folders(const struct settings *s)
+{
+    const char *const folders[] = {s->models_dir, s->loras_dir, s->upscalers_dir, s->embeddings_dir,
+                                   s->vae_dir};
+    struct error ignored;
+
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        if (folders[i][0])
+            (void)!fs_make_folders(folders[i], &ignored);
+}
+
 /* The first line: who we are and how the server is set. */
 static bool introduce(struct worker *w, const char *role, struct error *err)
 {
@@ -190,6 +205,7 @@ static bool introduce(struct worker *w, const char *role, struct error *err)
         log_event(&w->log, LOG_WARN, "no_reservations", "why=\"%s\"", err->text);
         w->reserve = NULL;
     }
+    make_folders(&w->settings);
     /* Threads inherit what holds for the one that starts them. */
     worker_confine(&w->settings, is_worker, confinement);
     log_event(&w->log, LOG_INFO, "confined", "by=\"%s\"", confinement);

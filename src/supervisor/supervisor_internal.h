@@ -45,6 +45,7 @@ struct supervisor {
     /* The thread's own. */
     struct supervisor_process worker, planner;
     char job[JOB_ID_BYTES]; /* the worker has it; "": none */
+    bool cancelling;        /* it is not wanted any more */
     struct supervisor_ending ending;
     double backoff_seconds, start_again; /* of the worker */
     double planner_used;

@@ -14,6 +14,7 @@ static const double try_again_seconds = 1; /* what the disk refused */
 static void forget_job(struct supervisor *s)
 {
     s->job[0] = 0;
+    s->cancelling = false;
     json_decref(s->ending.doc);
     s->ending = (struct supervisor_ending){0};
     pthread_mutex_lock(&s->lock);

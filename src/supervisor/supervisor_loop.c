@@ -106,10 +106,14 @@ static void hear_alive(struct supervisor *s, struct supervisor_process *p, const
 {
     const double ticks = supervisor_protocol_number(doc, "ticks", 0);
     const double resident = supervisor_protocol_number(doc, "resident_bytes", 0);
+    const double cpu = supervisor_protocol_number(doc, "cpu_seconds", 0);
 
-    if (ticks != p->ticks || !is_busy(s))
+    /* A large operation takes minutes.  Once the job is not wanted any more, computing is no
+     * excuse. */
+    if (ticks != p->ticks || !is_busy(s) || (cpu != p->cpu_seconds && !s->cancelling))
         p->sign = clock_seconds();
     p->ticks = ticks;
+    p->cpu_seconds = cpu;
     if (p != &s->worker)
         return;
     pthread_mutex_lock(&s->lock);
@@ -177,6 +181,7 @@ static void pass_on_wishes(struct supervisor *s)
         pthread_mutex_unlock(&s->lock);
         if (!id[0] || strcmp(id, s->job) != 0)
             continue;
+        s->cancelling = s->cancelling || i == SUPERVISOR_CANCEL;
         json_t *doc = json_pack("{s:s, s:s}", "op", wish_names[i], "id", id);
         supervisor_process_tell(&s->worker, doc);
         json_decref(doc);

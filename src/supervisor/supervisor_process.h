@@ -15,10 +15,11 @@ struct supervisor_process {
     pid_t pid;               /* 0: none */
     struct channel *channel; /* owned; NULL with pid 0 */
     bool ready;
-    double started;    /* clock_seconds */
-    double sign;       /* when the work was last seen to move */
-    double ticks;      /* as the process last said */
-    int64_t oom_kills; /* of the system, when it was started; below 0: unknown */
+    double started;     /* clock_seconds */
+    double sign;        /* when the work was last seen to move */
+    double ticks;       /* as the process last said */
+    double cpu_seconds; /* likewise */
+    int64_t oom_kills;  /* of the system, when it was started; below 0: unknown */
     char killed_for[SUPERVISOR_PROCESS_REASON_BYTES]; /* our own reason; "": not by us */
 };
 

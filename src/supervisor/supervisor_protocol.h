@@ -9,8 +9,8 @@
  *
  * A process to the server ("is"):
  *   ready      confinement: what it has locked itself into, in words
- *   alive      the worker, once a second and on a change: ticks (rises while the work moves),
- *              resident_bytes, model ("": none)
+ *   alive      the worker, once a second and on a change: ticks (rises between operations),
+ *              cpu_seconds (whole; rises within one too), resident_bytes, model ("": none)
  *   started    id, reserved_bytes, model: the model is open, the plan stands, drawing begins
  *   progress   id, phase, progress, seconds_left, step, steps, batch, batches; preview (file's
  *              name, absent: none yet)

@@ -100,6 +100,16 @@ static bool first_time(const json_t *run)
     return stat(path, &st) != 0 && fs_write(path, "x", 1, &err);
 }
 
+/* Computes for so many tenths of a second and hears nothing. */
+static void compute(int tenths)
+{
+    for (int i = 0; i < tenths; i++) {
+        say(json_pack("{s:s, s:i, s:i, s:i, s:s}", "is", "alive", "ticks", 1, "cpu_seconds", i,
+                      "resident_bytes", 1, "model", ""));
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+}
+
 static void act(const json_t *run)
 {
     const char *what = supervisor_protocol_text(json_object_get(run, "job"), "prompt");
@@ -116,6 +126,8 @@ static void act(const json_t *run)
         _exit(3);
     if (strcmp(what, "garbage") == 0 && write(SUPERVISOR_PROTOCOL_FD, "no json\n", 8) == 8)
         pause();
+    if (strcmp(what, "compute") == 0)
+        compute(25); /* longer than silence may last */
     if (strcmp(what, "fail") == 0)
         fail(run, "limit", "it is too large");
     else if (strcmp(what, "lie") == 0)
@@ -123,6 +135,8 @@ static void act(const json_t *run)
                       "/etc/passwd"));
     else if (strcmp(what, "wait") == 0)
         wait_for_wish(run);
+    else if (strcmp(what, "compute for ever") == 0)
+        compute(1 << 20);
     else if (strcmp(what, "hang") == 0)
         for (;;)
             pause();
@@ -311,6 +325,7 @@ static void ends_every_job(void)
         {"garbage", JOB_ERROR, 2, "worker_died", "cannot be understood"},
         {"hang", JOB_ERROR, 2, "worker_died", "no sign of life for 1 seconds"},
         {"fail", JOB_ERROR, 1, "limit", "it is too large"},
+        {"compute", JOB_DONE, 1, "", ""},
         {"lie", JOB_ERROR, 1, "invalid", "no name of a file of job"},
         {"a dog", JOB_DONE, 1, "", ""},
     };
@@ -371,6 +386,15 @@ static void passes_wishes_on(void)
     CHECK(j.state == JOB_DONE);
     job_clear(&j);
     CHECK(!supervisor_interrupt(v.supervisor, NULL));
+
+    /* Who does not listen to a cancel is ended, and the job all the same cancelled. */
+    submit(&v, id, "compute for ever");
+    j = wait_for(&v, id, JOB_PROCESSING);
+    job_clear(&j);
+    CHECK(supervisor_cancel(v.supervisor, id, &how, &err) && how == JOB_QUEUE_CANCEL_ASKED);
+    j = wait_for(&v, id, JOB_CANCELLED);
+    CHECK(j.state == JOB_CANCELLED);
+    job_clear(&j);
     close_server(&v);
 }
 
