@@ -62,7 +62,8 @@ export function setSelect(select, value) {
   const text = String(value);
   if (![...select.options].some((option) => option.value === text)) {
     if (!text) return;
-    select.append(make("option", { value: text }, `${text} (not here)`));
+    // An empty list is one that has not come yet.
+    select.append(make("option", { value: text }, select.options.length ? `${text} (not here)` : text));
   }
   select.value = text;
 }

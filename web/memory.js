@@ -149,14 +149,19 @@ function sizeIn(text) {
   return found && { width: Number(found[1]), height: Number(found[2]) };
 }
 
+/** Without what is for the command line: exact bytes and flags. */
+const forPeople = (text) => text.replace(/ \(\d+ bytes\)/g, "").replace(/(\d)x(\d)/g, "$1×$2").replace(/; what would help:.*/, ".");
+
+const asLargeAsFits = () => make("button", { type: "button", onclick: () => write({ size_policy: "planned" }) }, "Make it as large as fits");
+
 /** The server's no, with what would fit instead. */
 function drawRefusal(error) {
-  const largest = error.body?.largest ?? sizeIn(error.message);
+  const largest = sizeIn(error.message);
   const isField = error.status === 400 && showError(error.field ?? fieldIn(error.message) ?? "", error.message);
   lastPlan = null;
   $("cost-body").replaceChildren(make("div", { class: `notice ${error.status === 422 ? "bad" : "warn"}`, id: "size-refused" },
-    make("p", {}, isField ? "There is no plan while a setting is wrong." : error.message),
-    largest?.width ? make("div", { class: "row" }, takeSize(largest)) : null));
+    make("p", {}, isField ? "There is no plan while a setting is wrong." : forPeople(error.message)),
+    largest ? make("div", { class: "row" }, takeSize(largest), asLargeAsFits()) : null));
   short(error.status === 422 ? "Does not fit into memory" : "", "bad");
 }
 

@@ -48,6 +48,18 @@ test("makes the example's picture and shows how far it is", { skip: missing }, a
   await screenshot(page, "done");
 });
 
+test("asks again and again where the stream of events breaks off", { skip: missing }, async () => {
+  let asked = 0;
+  await page.route("**/events", (route) => {
+    asked++;
+    return route.abort();
+  });
+  await generate(page);
+  assert.equal(asked, 1);
+  assert.match(await page.textContent("#run-words"), /^Done/);
+  await page.unroute("**/events");
+});
+
 test("draws a batch and locks the last seed", { skip: missing }, async () => {
   await page.fill("#batch_size", "2");
   await page.fill("#steps", "4");

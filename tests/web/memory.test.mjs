@@ -63,7 +63,7 @@ test("warns where a size is refused, and says what would fit", { skip: missing }
   await page.fill("#height", "4096");
   await replanned(() => page.fill("#width", "4096"));
   await page.waitForSelector("#size-refused");
-  assert.match(await page.textContent("#size-refused"), /4096x4096 needs .* would fit/);
+  assert.match(await page.textContent("#size-refused"), /4096×4096 needs .* would fit\./);
   assert.equal(await page.textContent("#cost-short"), "Does not fit into memory");
   await screenshot(page, "size-refused");
   const offer = page.getByRole("button", { name: /^Use \d+×\d+$/ });
