@@ -155,21 +155,36 @@ static void *keep(void *arg)
     return NULL;
 }
 
+/* What the first request needs besides its prompt: the demo model draws best at its own size. */
+static void find_size(const struct serve *s, char out[64])
+{
+    const struct library_entry *model = NULL;
+    struct error ignored;
+
+    out[0] = 0;
+    if (library_default_model(s->library, &model, &ignored) && model->is_demo)
+        snprintf(out, 64, ", \"width\": %d, \"height\": %d", model->native_side,
+                 model->native_side);
+    library_entry_free(model);
+}
+
 static void print_address(const struct serve *s, const struct settings *o, FILE *to)
 {
+    char size[64];
     bool any = strcmp(o->listen, "0.0.0.0") == 0 || strcmp(o->listen, "::") == 0;
     const char *host = any ? "localhost" : o->listen;
     const char *open = strchr(host, ':') ? "[" : "", *close = *open ? "]" : "";
     const char *scheme = o->tls_certificate[0] ? "https" : "http";
     int port = http_server_port(s->http);
 
+    find_size(s, size);
     fprintf(to,
             "DiffusionAPI %s\n\n  page   %s://%s%s%s:%d/\n  docs   %s://%s%s%s:%d/docs\n\n"
             "  curl%s %s://%s%s%s:%d/txt2img -d '{\"prompt\": \"a red circle on a blue "
-            "background\"}'\n\nCtrl-C stops it; jobs that wait are kept.\n",
+            "background\"%s}'\n\nCtrl-C stops it; jobs that wait are kept.\n",
             cli_help_version(), scheme, open, host, close, port, scheme, open, host, close, port,
             http_auth_is_on(s->auth) ? " -H 'Authorization: Bearer KEY'" : "", scheme, open, host,
-            close, port);
+            close, port, size);
     fflush(to);
 }
 
