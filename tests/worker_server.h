@@ -41,7 +41,12 @@ static inline void worker_server_open(struct worker_server *v, const char *progr
     settings_defaults(&v->settings, &origins);
     v->settings.threads = 1;
     v->settings.memory_budget = WORKER_SERVER_BUDGET;
-    snprintf(v->settings.upscalers_dir, sizeof v->settings.upscalers_dir, "%s/upscalers", folder);
+    char *const folders[] = {v->settings.models_dir, v->settings.loras_dir,
+                             v->settings.upscalers_dir, v->settings.embeddings_dir,
+                             v->settings.vae_dir};
+    static const char *const names[] = {"models", "loras", "upscalers", "embeddings", "vae"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        snprintf(folders[i], SETTINGS_TEXT_BYTES, "%s/%s", folder, names[i]);
     snprintf(v->settings.data_dir, sizeof v->settings.data_dir, "%s", folder);
     snprintf(v->settings.log_level, sizeof v->settings.log_level, "error");
     log_to_file(&v->log, stderr, LOG_ERROR, "server");
