@@ -187,7 +187,7 @@ test("describes itself", async () => {
   assert.match(metrics, /^diffusionapi_worker_up 1$/m);
   const page = await server.get("/");
   assert.equal(page.status, 200);
-  assert.match(page.headers.get("content-security-policy"), /default-src 'self'/);
+  assert.match(page.headers.get("content-security-policy"), /default-src 'none'/);
 });
 
 test("says what is wrong with a request", async () => {
