@@ -23,7 +23,7 @@ function facts(job, n) {
     ["Asked for", m.size_adjusted_from?.width ? `${m.size_adjusted_from.width}×${m.size_adjusted_from.height}` : ""],
     ["Model", textOf(job.model) ?? r.model],
     ["Sampler", [r.sampler_name, r.scheduler_type].filter(Boolean).join(", ")],
-    ["Steps", job.steps ?? r.steps],
+    ["Steps", r.steps ?? job.steps],
     ["Guidance", r.cfg_scale],
     ["Seed", job.seeds?.[n] ?? (job.seed === undefined ? "" : Number(job.seed) + n)],
     ["Denoising", r.denoising_strength],

@@ -28,8 +28,9 @@ export const planSeconds = () => (lastPlan ? total(lastPlan) : null);
 const total = (p) => p.phases.reduce((sum, phase) => sum + (phase.seconds || 0), 0);
 
 /** Levers in words, from the plan's switches. */
-function leverWords(levers = {}) {
+function leverWords({ levers = {}, optimizations = {} }) {
   const words = [];
+  if (optimizations.model_cpu_offload) words.push("one network in memory at a time");
   if (levers.stream_text) words.push("text encoders streamed from disk");
   if (levers.stream_unet) words.push("UNet streamed from disk");
   if (levers.stream_vae) words.push("VAE streamed from disk");
@@ -95,7 +96,7 @@ const legend = () => make("ul", { class: "legend", "aria-hidden": "true" },
   ...PARTS.map(([part, words]) => make("li", {}, make("i", { class: `part-${part}` }), words)));
 
 function leverList(p) {
-  const words = leverWords(p.levers);
+  const words = leverWords(p);
   return make("div", { class: "levers" }, make("h3", {}, "Levers it will pull"),
     words.length ? make("ul", {}, ...words.map((text) => make("li", { class: "tag" }, text))) : make("p", { class: "hint" }, "None: it fits at full speed."));
 }

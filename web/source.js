@@ -1,7 +1,7 @@
 // The picture to start from: dropped, pasted, chosen, or taken from the gallery.
 
 import { imageInfo } from "./client.js";
-import { $, announce, tell } from "./dom.js";
+import { $, announce, tell, toast } from "./dom.js";
 import { changed, clearError, onChange, read, write } from "./form.js";
 import { hasMask, maskUrl, setPicture, startMask } from "./mask.js";
 import { settingsOfInfotext } from "./settings_of.js";
@@ -63,7 +63,7 @@ export async function setSource(blob, { quiet = false } = {}) {
     picture = { ...found, url: AS_THEY_ARE.includes(blob.type) ? url : asPng(found) };
     show();
     if (!quiet) announce(`Picture of ${size(found)} taken to start from.`);
-    void lookForSettings(url);
+    void lookForSettings(url, picture);
   } catch (error) {
     removeSource();
     $("source").open = true;
@@ -90,13 +90,14 @@ export function removeSource() {
   changed();
 }
 
-async function lookForSettings(url) {
+/** url: the file as it came; of: the picture made of it, which may be another one's turn by the time of the answer. */
+async function lookForSettings(url, of) {
   infotext = null;
   $("source-settings").hidden = true;
   try {
     const { info, parameters } = await imageInfo(url);
     const found = settingsOfInfotext(parameters ?? {});
-    if (!info || Object.keys(found).length < 2 || picture?.url !== url) return;
+    if (!info || Object.keys(found).length < 2 || picture !== of) return;
     infotext = found;
     $("source-settings").hidden = false;
     announce("The picture carries its settings; they can be used.");
@@ -105,9 +106,22 @@ async function lookForSettings(url) {
   }
 }
 
+/** The model of the list that an infotext calls so, or undefined. */
+function offeredModel(text) {
+  const same = (a) => a.toLowerCase() === text.toLowerCase();
+  const options = [...$("model").options];
+  const found = options.find((option) => same(option.value) || same(option.text));
+  // The demo model writes its folder's name into pictures.
+  return (found ?? (text === "demo-model" ? options.find((option) => option.value === "demo") : undefined))?.value;
+}
+
 /** Settings of a picture made from text are used without the picture. */
 function useSettings() {
-  const found = infotext;
+  const found = { ...infotext };
+  if (found.model) {
+    found.model = offeredModel(found.model);
+    if (!found.model) toast(`Its model, ${infotext.model}, is not here: the one chosen stays.`, "warn");
+  }
   if (found.denoising_strength === undefined || found.hires_enabled) removeSource();
   write(found);
   $("source-settings").hidden = true;

@@ -15,7 +15,7 @@ export function bytes(n) {
 
 export function seconds(s) {
   if (!Number.isFinite(s) || s < 0) return "";
-  if (s > 0 && s < 0.05) return "< 0.1 s";
+  if (s < 0.05) return "< 0.1 s";
   if (s < 9.95) return `${s.toFixed(1)} s`;
   if (s < 99.5) return `${Math.round(s)} s`;
   const minutes = Math.round(s / 60);

@@ -138,6 +138,7 @@ test("takes the settings of a picture that is dropped", { skip: missing }, async
   assert.equal(await page.inputValue("#prompt"), PROMPT);
   assert.equal(await page.inputValue("#steps"), "8");
   assert.equal(await page.inputValue("#seed"), "7");
+  assert.equal(await page.inputValue("#model"), "demo");
   assert.equal(await page.isVisible("#drop"), true, "a picture made from text needs no picture");
 });
 
