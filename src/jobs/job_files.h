@@ -55,7 +55,8 @@ bool job_files_measure_inputs(const struct job_files *f, const struct job *j, in
 /* Removes the inputs and the named results of a job.  What is not there is no error. */
 void job_files_remove(const struct job_files *f, const struct job *j);
 
-/* Removes everything in outputs/ that belongs to id but is not named in keep (may be NULL). */
+/* Removes everything in outputs/ that belongs to id but is not named in keep (may be NULL), and
+ * what a worker that died had not finished: nobody writes there while one job ends. */
 void job_files_clean_outputs(const struct job_files *f, const char *id, const char *keep);
 
 /* What the sweep asks about each file: does a job want to keep it?  is_input tells the folder. */

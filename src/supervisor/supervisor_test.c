@@ -110,6 +110,15 @@ static void compute(int tenths)
     }
 }
 
+static void leave_behind(const json_t *run, const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", supervisor_protocol_text(run, "outputs"), name);
+    FILE *f = fopen(path, "w");
+    if (f)
+        fclose(f);
+}
+
 static void act(const json_t *run)
 {
     const char *what = supervisor_protocol_text(json_object_get(run, "job"), "prompt");
@@ -120,6 +129,8 @@ static void act(const json_t *run)
     say(json_pack("{s:s, s:s, s:s, s:f, s:i, s:i, s:i, s:i, s:f}", "is", "progress", "id", id,
                   "phase", "denoise", "progress", 0.5, "step", 5, "steps", 10, "batch", 1,
                   "batches", 1, "seconds_left", 3.0));
+    if (strcmp(what, "die") == 0) /* in the middle of writing */
+        leave_behind(run, ".tmp-1-1");
     if (strcmp(what, "die") == 0 || (strcmp(what, "die once") == 0 && first_time(run)))
         kill(getpid(), SIGKILL);
     if (strcmp(what, "exit") == 0)
@@ -344,6 +355,10 @@ static void ends_every_job(void)
             fprintf(stderr, "%s: %s: %s\n", row[i].what, j.error_code, j.error_text);
         job_clear(&j);
     }
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/outputs/.tmp-1-1", v.folder);
+    CHECK(stat(path, &st) != 0);
     struct supervisor_status t;
     supervisor_status(v.supervisor, &t);
     CHECK(t.restarts == 9 && !t.job[0] && t.reserved_bytes == 0);
