@@ -112,6 +112,40 @@ test("says what is wrong beside the field, its own and the server's", { skip: mi
   await page.fill("#seed", "");
 });
 
+test("tells how the server and its worker are", { skip: missing }, async () => {
+  const look = () => page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  const shows = (state) => page.waitForSelector(`#server[data-state="${state}"]`);
+  await page.route("**/health", (route) => route.fulfill({
+    json: { worker: { up: false, restarts: 2, last_death: "the worker was ended by signal 9" } },
+  }));
+  await look();
+  await shows("restarting");
+  assert.match(await page.textContent("#server-words"), /being restarted/);
+  assert.match(await page.getAttribute("#server", "title"), /signal 9/);
+  await page.unroute("**/health");
+  await page.route("**/health", (route) => route.abort());
+  await look();
+  await shows("down");
+  assert.equal(await page.textContent("#server-words"), "The server does not answer");
+  await page.unroute("**/health");
+  await look();
+  await shows("up");
+});
+
+test("shows why a job failed", { skip: missing }, async () => {
+  await page.route("**/events", (route) => route.abort());
+  await page.route("**/queue/*?image=false", async (route) => {
+    const json = await (await route.fetch()).json();
+    await route.fulfill({ json: { ...json, state: "error", error: "the model's file ends early" } });
+  });
+  await page.click("#generate");
+  await page.waitForSelector("#run-problem:not([hidden])");
+  assert.equal(await page.textContent("#run-problem"), "the model's file ends early");
+  assert.equal(await page.textContent("#run-words"), "Failed");
+  await page.unroute("**/events");
+  await page.unroute("**/queue/*?image=false");
+});
+
 test("remembers the form", { skip: missing }, async () => {
   await page.fill("#prompt", "a blue triangle");
   await page.fill("#cfg_scale", "5.5");
