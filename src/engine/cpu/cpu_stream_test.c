@@ -55,39 +55,43 @@ static void build_text(struct world *w)
     w->out = layer(w->g, graph_embed(w->g, &embed), 0);
 }
 
-/* Weights of 16 and 32 MB: a 3x3 convolution whose rows are many beside its weights, one where they
+/* Weights of 8 to 16 MB: a layer whose rows are many beside its weight, a convolution where they
  * are few, one of a doubled picture, and a gated layer of two halves. */
 static void build_large(struct world *w)
 {
-    const int64_t first[] = {96, 64, 3, 3}, wide[] = {960, 960, 3, 3}, gate[] = {8192, 960},
-                  back[] = {64, 4096}, bias[] = {8192};
-    struct graph_conv conv = {.kernel = 3, .stride = 1, .pad_before = 1, .pad_after = 1};
+    enum { SIDE = 17, LONG = 16400, WIDE = 960, GATE = 4096 };
+    const int64_t lengthen[] = {LONG, 16}, shorten[] = {256, LONG}, widen[] = {WIDE, 256, 3, 3},
+                  wide[] = {WIDE, WIDE, 3, 3}, gate[] = {2 * GATE, WIDE}, back[] = {64, GATE},
+                  bias[] = {2 * GATE};
+    struct graph_conv conv = {.kernel = 1, .stride = 1, .out_c = LONG};
 
-    w->in = graph_input(w->g, (struct graph_shape){1, 64, 40, 40});
+    w->in = graph_input(w->g, (struct graph_shape){1, 16, SIDE, SIDE});
     conv.in.x = w->in;
-    conv.out_c = 96;
-    conv.weight = graph_weight(w->g, 4, first, "many_rows.weight");
-    int x = graph_conv(w->g, &conv);
-    const int64_t widen[] = {960, 96, 3, 3};
-    conv.in.x = x;
-    conv.out_c = 960;
+    conv.weight = graph_weight(w->g, 2, lengthen, "longer.weight");
+    conv.in.x = graph_conv(w->g, &conv);
+    conv.out_c = 256;
+    conv.weight = graph_weight(w->g, 2, shorten, "many_rows.weight");
+    conv.in.x = graph_conv(w->g, &conv);
+    conv.kernel = 3;
     conv.stride = 2;
+    conv.pad_before = conv.pad_after = 1;
+    conv.out_c = WIDE;
     conv.weight = graph_weight(w->g, 4, widen, "wider.weight");
-    x = graph_conv(w->g, &conv);
-    conv.in.x = x;
+    conv.in.x = graph_conv(w->g, &conv);
     conv.weight = graph_weight(w->g, 4, wide, "few_rows.weight");
-    x = graph_conv(w->g, &conv);
-    conv.in.x = x;
+    conv.in.x = graph_conv(w->g, &conv);
     conv.in.enlarge = true;
     conv.stride = 1;
     conv.weight = graph_weight(w->g, 4, wide, "doubled.weight");
-    x = graph_conv(w->g, &conv);
-    conv = (struct graph_conv){
-        .in.x = x, .out_c = 4096, .kernel = 1, .stride = 1, .act = GRAPH_ACT_GEGLU};
+    conv = (struct graph_conv){.in.x = graph_conv(w->g, &conv),
+                               .out_c = GATE,
+                               .kernel = 1,
+                               .stride = 1,
+                               .act = GRAPH_ACT_GEGLU};
     conv.weight = graph_weight(w->g, 2, gate, "gate.weight");
     conv.bias = graph_weight(w->g, 1, bias, "gate.bias");
-    x = graph_conv(w->g, &conv);
-    conv = (struct graph_conv){.in.x = x, .out_c = 64, .kernel = 1, .stride = 1};
+    conv =
+        (struct graph_conv){.in.x = graph_conv(w->g, &conv), .out_c = 64, .kernel = 1, .stride = 1};
     conv.weight = graph_weight(w->g, 2, back, "back.weight");
     w->out = graph_conv(w->g, &conv);
 }
@@ -282,7 +286,7 @@ static void streams_large_weights_in_pieces(void)
         fprintf(stderr, "planned %lld\n", (long long)planned);
     CHECK(planned < largest);
     weights_set_policy(w.weights, WEIGHTS_STREAMED);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < (w.sees_pages ? 3 : 1); i++) {
         const int64_t before = weights_testing_status("VmRSS"), grown = run(&w);
         CHECK(memcmp(want, w.output, (size_t)w.n_out * sizeof(float)) == 0);
         if (w.sees_pages && grown > planned + slack)
@@ -290,7 +294,8 @@ static void streams_large_weights_in_pieces(void)
         CHECK(!w.sees_pages || grown <= planned + slack);
         CHECK(!w.sees_pages || weights_testing_status("VmRSS") - before < slack);
     }
-    leaves_nothing_behind_when_cancelled(&w);
+    if (w.sees_pages)
+        leaves_nothing_behind_when_cancelled(&w);
     free(want);
     close_world(&w);
 }
