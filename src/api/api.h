@@ -32,8 +32,8 @@ struct api {
     struct supervisor *supervisor;
     struct library *library;
     const struct log *log;
-    struct api_wait *wait;       /* wakes who waits for a job: api_wait.h */
-    struct api_metrics *metrics; /* counters: api_metrics.h */
+    struct api_wait *wait;               /* wakes who waits for a job: api_wait.h */
+    struct api_metrics *metrics;         /* counters: api_metrics.h */
     struct sdapi_options *sdapi_options; /* what clients of /sdapi/v1 have set for all */
     const struct http_auth *auth;
     const struct http_sign *sign;
