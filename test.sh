@@ -155,10 +155,28 @@ run_arm64() {
     fi
 }
 
+# Client libraries from npm against the program that was just built.
+run_clients() {
+    stage "contract tests with real clients"
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        skip "clients: no node or no npm"
+    elif [ ! -x build/release/diffusionapi ]; then
+        skip "clients: build/release has no program"
+    elif ! npm ci --prefix tests --ignore-scripts --no-audit --no-fund >"$logs/clients-npm.log" 2>&1; then
+        skip "clients: npm could not bring them ($logs/clients-npm.log)"
+    else
+        for file in tests/clients/*.test.mjs; do
+            check "clients: $(basename "$file" .test.mjs)" \
+                env DIFFUSIONAPI="$PWD/build/release/diffusionapi" node --test "$file"
+        done
+    fi
+}
+
 # All in one function, so that the script is read whole before anything runs.
 main() {
     run_release
     run_page
+    run_clients
     run_format
     run_clang
     run_asan
