@@ -96,6 +96,8 @@ static json_t *answer_json(void *ctx, struct api_call *call, const struct job *l
         json_object_set(out, "warnings", b->warnings);
     json_decref(images);
     b->answered = out != NULL;
+    if (!out)
+        error_set(err, ERROR_MEMORY, "no memory for the answer");
     return out;
 }
 

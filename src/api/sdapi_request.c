@@ -61,8 +61,32 @@ static bool add_missing(json_t *body, const json_t *said, struct error *err)
     return true;
 }
 
+/* A picture from elsewhere may name a model that is not here: the server's is taken then. */
+static void drop_unknown(struct sdapi_request *r, struct api_call *call, json_t *said)
+{
+    static const struct {
+        const char *key;
+        enum library_kind kind;
+    } row[] = {{"sd_model_checkpoint", LIBRARY_MODEL}, {"sd_vae", LIBRARY_VAE}};
+    json_t *options = json_object_get(said, "override_settings");
+
+    for (int i = 0; i < 2; i++) {
+        const char *name = json_string_value(json_object_get(options, row[i].key));
+        const struct library_entry *e = NULL;
+        struct error ignored;
+        if (!name || library_find_sound(call->api->library, row[i].kind, name, &e, &ignored)) {
+            library_entry_free(e);
+            continue;
+        }
+        warn(r, json_sprintf("infotext: there is no %s '%.60s'; the server's was taken",
+                             library_kind_name(row[i].kind), name));
+        json_object_del(options, row[i].key);
+    }
+}
+
 /* "infotext": parameters as a picture has them, which fill what is not said otherwise. */
-static bool read_infotext(struct api_call *call, json_t *body, struct error *err)
+static bool read_infotext(struct sdapi_request *r, struct api_call *call, json_t *body,
+                          struct error *err)
 {
     const json_t *value = json_object_get(body, "infotext");
     const char *text = json_string_value(value);
@@ -77,6 +101,7 @@ static bool read_infotext(struct api_call *call, json_t *body, struct error *err
     }
     json_t *said = infotext_json_settings(&info);
     infotext_clear(&info);
+    drop_unknown(r, call, said);
     bool ok = said ? add_missing(body, said, err) : no_memory(err);
     json_decref(said);
     return ok;
@@ -158,16 +183,17 @@ static void choose_resize(struct sdapi_request *r)
     }
 }
 
-/* Fields that stable-diffusion.cpp's clients send to this path: they yield to the options. */
+/* Fields that stable-diffusion.cpp's clients send to this path: they yield to override_settings,
+ * and go before what is set for everybody. */
 static bool add_foreign(struct sdapi_request *r, struct api_call *call, const json_t *body,
-                        json_t *options, struct error *err)
+                        const json_t *override, json_t *options, struct error *err)
 {
     const char *model = json_string_value(json_object_get(body, "model"));
     json_t *skip = json_object_get(body, "clip_skip");
     const struct library_entry *e = NULL;
     struct error ignored;
 
-    if (model && *model && !json_object_get(options, "sd_model_checkpoint")) {
+    if (model && *model && !json_object_get(override, "sd_model_checkpoint")) {
         if (library_find_sound(call->api->library, LIBRARY_MODEL, model, &e, &ignored)) {
             bool ok = set(options, "sd_model_checkpoint", json_string(e->name), err);
             library_entry_free(e);
@@ -178,7 +204,7 @@ static bool add_foreign(struct sdapi_request *r, struct api_call *call, const js
         }
     }
     if (json_is_integer(skip) && json_integer_value(skip) >= 1 && json_integer_value(skip) <= 12 &&
-        !json_object_get(options, "CLIP_stop_at_last_layers"))
+        !json_object_get(override, "CLIP_stop_at_last_layers"))
         return json_object_set_nocheck(options, "CLIP_stop_at_last_layers", skip) == 0 ||
                no_memory(err);
     return true;
@@ -196,7 +222,7 @@ static bool write_options(struct sdapi_request *r, struct api_call *call, const 
         override = NULL;
     sdapi_options_warn(override, r->warnings);
     bool ok = sdapi_options_merge(&options, call, override, keep, err) &&
-              add_foreign(r, call, body, options, err) &&
+              add_foreign(r, call, body, override, options, err) &&
               sdapi_options_apply(r->canonical, options, r->endpoint, err);
     json_decref(options);
     return ok;
@@ -235,7 +261,8 @@ bool sdapi_request_read(struct sdapi_request *out, struct api_call *call, const 
     *out = (struct sdapi_request){
         .endpoint = endpoint, .canonical = json_object(), .warnings = json_array()};
     bool ok = (out->canonical && out->warnings && copy) || no_memory(err);
-    ok = ok && (is_upscale || (read_infotext(call, copy, err) && spread_mask_blur(copy, err))) &&
+    ok = ok &&
+         (is_upscale || (read_infotext(out, call, copy, err) && spread_mask_blur(copy, err))) &&
          sdapi_fields_read(&out->parameters, call, copy, endpoint, err) &&
          sdapi_fields_write(out->canonical, out->parameters, endpoint, out->warnings, err) &&
          (is_upscale ? write_upscale(out, call, err) : write_generation(out, call, copy, err));
