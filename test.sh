@@ -105,6 +105,23 @@ run_page() {
     fi
 }
 
+# Client libraries from npm against the program that was just built.
+run_clients() {
+    stage "contract tests with real clients"
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        skip "clients: no node or no npm"
+    elif [ ! -x build/release/diffusionapi ]; then
+        skip "clients: build/release has no program"
+    elif ! npm ci --prefix tests --ignore-scripts --no-audit --no-fund >"$logs/clients-npm.log" 2>&1; then
+        skip "clients: npm could not bring them ($logs/clients-npm.log)"
+    else
+        for file in tests/clients/*.test.mjs; do
+            check "clients: $(basename "$file" .test.mjs)" \
+                env DIFFUSIONAPI="$PWD/build/release/diffusionapi" node --test "$file"
+        done
+    fi
+}
+
 run_format() {
     stage "format"
     if command -v clang-format >/dev/null; then
@@ -152,23 +169,6 @@ run_arm64() {
         fi
     else
         skip "arm64: no cross compiler or no qemu"
-    fi
-}
-
-# Client libraries from npm against the program that was just built.
-run_clients() {
-    stage "contract tests with real clients"
-    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-        skip "clients: no node or no npm"
-    elif [ ! -x build/release/diffusionapi ]; then
-        skip "clients: build/release has no program"
-    elif ! npm ci --prefix tests --ignore-scripts --no-audit --no-fund >"$logs/clients-npm.log" 2>&1; then
-        skip "clients: npm could not bring them ($logs/clients-npm.log)"
-    else
-        for file in tests/clients/*.test.mjs; do
-            check "clients: $(basename "$file" .test.mjs)" \
-                env DIFFUSIONAPI="$PWD/build/release/diffusionapi" node --test "$file"
-        done
     fi
 }
 

@@ -60,7 +60,7 @@ test("stable-diffusion-api: lists, options, progress", async () => {
   assert.equal((await api.getOptions()).CLIP_stop_at_last_layers, 1);
   assert.equal(await api.getCurrentModel(), options.sd_model_checkpoint);
   await api.refreshCheckpoints();
-  assert.equal(await api.waitForReady(50), true);
+  assert.equal(await api.waitForReady(0.05), true);
   const { progress, state } = await api.getProgress();
   assert.deepEqual([progress, state.job_count], [0, 0]);
 });
