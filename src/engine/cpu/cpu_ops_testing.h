@@ -89,8 +89,7 @@ static inline struct cpu_kernels ops_testing_padded(const struct cpu_kernels *po
  * within `tolerance` of want (tensor `out`) and be the same bits for every number of threads. */
 static inline void ops_testing_compare(const char *why, const struct cpu_op *op,
                                        const struct graph *g, int index, float **tensors, int out,
-                                       struct weights *w, const double *want,
-                                       double tolerance)
+                                       struct weights *w, const double *want, double tolerance)
 {
     static const int threads[] = {1, 2, 3, 5};
     const struct cpu_kernels *table[9];
