@@ -93,12 +93,13 @@ static inline bool worker_server_submit(struct worker_server *v, char id[JOB_ID_
     return ok;
 }
 
-/* The job once it is in the state or has ended, or after a minute as it is.  The caller clears it.
+/* The job once it is in the state or has ended, or after two and a half minutes as it is.  The
+ * caller clears it.
  */
 static inline struct job worker_server_wait(struct worker_server *v, const char *id,
                                             enum job_state state)
 {
-    const double deadline = clock_seconds() + 60;
+    const double deadline = clock_seconds() + 150;
     struct error err = {0};
 
     for (;;) {

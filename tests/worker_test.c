@@ -119,7 +119,7 @@ static void draws_again_after_a_kill(void)
 {
     char id[JOB_ID_BYTES];
 
-    CHECK(worker_server_submit(v, id, ",\"width\":128,\"height\":128,\"steps\":60", NULL, 0));
+    CHECK(worker_server_submit(v, id, ",\"width\":128,\"height\":128,\"steps\":30", NULL, 0));
     struct job j = worker_server_wait(v, id, JOB_PROCESSING);
     job_clear(&j);
     CHECK(kill(worker_pid(), SIGKILL) == 0);
