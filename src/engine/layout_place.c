@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum {
-    SHORT_LIFE_OPS = 20,   /* what lives no longer may be kept apart from the rest */
-    MANY = 1 << 12,        /* blocks, so many that few tries have to do */
+    SHORT_LIFE_OPS = 20, /* what lives no longer may be kept apart from the rest */
+    TRIES = 5,
     MOST_BY_SIZE = 1 << 10 /* placing the largest first takes quadratic time */
 };
 
@@ -209,23 +209,24 @@ static void oldest_first(struct placing *p, int short_life, size_t top, size_t m
     keep_if_best(p);
 }
 
-/* Tops a little above the bound, by 1/128 of it; the first that is kept will do.  They do not
- * depend on the most that is of use: a layout below that is the one there would be without it. */
-static void search_top(struct placing *p, size_t least)
-{
-    static const unsigned char above[] = {0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
-
-    for (size_t i = 0; i<sizeof above / sizeof above[0]; i += p->n> MANY ? 5 : 1) {
-        const size_t top = (least + least / 128 * above[i]) / 64 * 64;
-        if (top > p->most || p->arena <= top)
-            return;
-        oldest_first(p, SHORT_LIFE_OPS, top, top);
-    }
-}
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+/* Halves the distance between what fails and what does, as far as it is worth the time.  The tops
+ * do not depend on the most that is of use: a layout below that is the one there would be without
+ * it. */
+static void search_top(struct placing *p, size_t least, size_t good)
+{
+    size_t low = least;
+
+    for (int i = 0; i < TRIES && p->arena > good && low <= p->most; i++) {
+        const size_t top = i ? (low + (p->arena - low) / 2) / 64 * 64 : least / 64 * 64;
+        oldest_first(p, SHORT_LIFE_OPS, top, p->arena - 1);
+        if (p->arena > top)
+            low = top;
+    }
 }
 
 static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
@@ -246,10 +247,8 @@ static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
 
     const size_t good = least + least / 256;
     sort(p, is_older);
-    oldest_first(p, 0, 0, smaller(good, p->most));
-    search_top(p, least);
-    if (p->arena > good)
-        oldest_first(p, 0, 0, smaller(p->arena - 1, p->most));
+    oldest_first(p, 0, 0, SIZE_MAX);
+    search_top(p, least, good);
     if (p->arena > good && p->n <= MOST_BY_SIZE)
         largest_first(p, smaller(p->arena - 1, p->most));
     if (p->arena > p->most) {
