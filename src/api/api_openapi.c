@@ -3,6 +3,7 @@
 #include "api/api_routes.h"
 #include "api/api_schema.h"
 #include "api/api_submit.h"
+#include "api/sdapi_schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -92,13 +93,18 @@ static json_t *parameters_json(const char *path)
     return out;
 }
 
-static json_t *operation_json(const struct api_route *r)
+/* How each family tells of errors: api_error.c. */
+static const char *const errors[API_N_FAMILIES] = {
+    [API_NATIVE] = "an error: {\"status\": \"error\", \"detail\": text}",
+    [API_SDAPI] = "an error: {\"error\", \"detail\", \"body\", \"errors\"}, or a list as detail",
+    [API_OPENAI] = "an error: {\"error\": {\"message\", \"type\", \"param\", \"code\"}}",
+};
+
+static json_t *operation_json(const struct api_route *r, enum api_family family)
 {
     json_t *out = json_pack("{s:s, s:o, s:{s:{s:s}, s:{s:s}}}", "summary", r->summary, "parameters",
                             parameters_json(r->path), "responses", "200", "description", "done",
-                            "default", "description",
-                            "an error: {\"status\": \"error\", "
-                            "\"detail\": text}");
+                            "default", "description", errors[family]);
     char reference[80];
 
     if (r->body) {
@@ -132,7 +138,7 @@ static json_t *paths_json(void)
                 path = json_object();
                 json_object_set_new(paths, r->path, path);
             }
-            json_object_set_new(path, method_key(r->method), operation_json(r));
+            json_object_set_new(path, method_key(r->method), operation_json(r, all->family));
         }
     return paths;
 }
@@ -144,6 +150,7 @@ json_t *api_openapi_make(const struct api *api)
 
     for (const struct api_schema *s = api_schema_all; s->name; s++)
         json_object_set_new(schemas, s->name, schema_json(s, &limits));
+    sdapi_schema_add(schemas);
     return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s}, s:{s:s, s:s, "
                      "s:s}}}, s:[{s:[]}, {s:[]}, {s:[]}]}",
                      "openapi", "3.0.3", "info", "title", "DiffusionAPI", "version", api->version,
