@@ -392,12 +392,11 @@ enum MHD_Result http_exchange_answer(struct http_exchange *x, struct MHD_Connect
         if (!x->reply.status)
             refuse(x, 500, "nobody answered this request");
     }
+    drop_body(x); /* a stream may go on for long, and other requests need the room */
     /* Streams end by themselves, and notice a client that does not read by the connection's own
      * limit. */
-    if (x->reply.kind != HTTP_REPLY_STREAM) {
-        drop_body(x);
+    if (x->reply.kind != HTTP_REPLY_STREAM)
         http_deadline_set(x->shared->deadline, place, s->request_seconds);
-    }
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                               (unsigned)s->idle_seconds + 1);
     return send_reply(x, connection, &x->reply);

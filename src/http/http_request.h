@@ -34,7 +34,7 @@ struct http_request {
     const char *query; /* as sent, without the '?'; never NULL */
     const struct http_pair *headers;
     size_t n_headers;
-    const void *body; /* NULL in `begin`, and when there is none */
+    const void *body; /* NULL in `begin`, in a stream's functions, and when there is none */
     size_t body_bytes;
     const char *peer; /* the client's address as text, without port */
     int fd;           /* of the connection; -1 in tests */
