@@ -51,9 +51,11 @@ const PATHS = ["/", "/hello", "/health", "/models", "/models/aliases", "/loras",
   "/queue", "/queue/x", "/queue/00000000-0000-4000-8000-000000000000", "/queue/x/events", "/images/x", "/images/x/1", "/plan", "/memory",
   "/img-info", "/openapi.json", "/docs", "/metrics", "/app.js", "/../etc/passwd", "/%2e%2e/%00", "/v1/models", "/sdapi/v1/options"];
 const METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE", "CONNECT", "get", "G\tT", ""];
-const POSTS = ["/txt2img", "/img2img", "/plan", "/img-info"];
+const POSTS = ["/txt2img", "/img2img", "/plan", "/img-info", "/sdapi/v1/txt2img", "/sdapi/v1/img2img", "/sdapi/v1/options", "/sdapi/v1/png-info",
+  "/v1/images/generations", "/v1/images/edits"];
 const FIELDS = ["prompt", "negative_prompt", "steps", "cfg_scale", "width", "height", "model", "sampler_name", "scheduler_type", "fileType",
-  "jpeg_quality", "loras", "hires", "seed", "image", "mask", "resize_mode", "resize_to", "resize_by", "denoising_strength", "clip_skip", "eta"];
+  "jpeg_quality", "loras", "hires", "seed", "image", "mask", "resize_mode", "resize_to", "resize_by", "denoising_strength", "clip_skip", "eta",
+  "size", "n", "response_format", "stream", "init_images", "enable_hr", "override_settings", "alwayson_scripts"];
 
 function value(depth = 0) {
   const kinds = [() => null, () => true, () => false, () => below(3) - 1, () => random() * 1e6, () => 1e308, () => -1e18, () => "", () => printable(below(40)),
@@ -84,7 +86,7 @@ const KINDS = {
     "ffffffffffffffff\r\nx\r\n", "-1\r\nx\r\n0\r\n\r\n", "zz\r\n", `2\r\n{}\r\n0\r\n${printable(20)}\r\n\r\n`])),
   json_bytes: () => post(pick(POSTS), mutate(GOOD)),
   json_values: () => post(pick(POSTS), JSON.stringify(small(Object.fromEntries(Array.from({ length: 1 + below(5) }, () => [pick(FIELDS), value()]))))),
-  pictures: () => post(pick(["/img-info", "/img2img"]), JSON.stringify(small({ image: mutate(PICTURE).toString("base64"), mask: pick([undefined, mutate(PICTURE).toString("base64")]) }))),
+  pictures: () => post(pick(["/img-info", "/img2img", "/sdapi/v1/img2img", "/sdapi/v1/png-info"]), JSON.stringify(small({ image: mutate(PICTURE).toString("base64"), init_images: [mutate(PICTURE).toString("base64")], mask: pick([undefined, mutate(PICTURE).toString("base64")]) }))),
   forms: () => post(pick(POSTS), mutate(Buffer.from('--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nx\r\n--b--\r\n')), "multipart/form-data; boundary=b"),
   queries: () => request(pick(["GET", "DELETE"]), `${pick(["/queue", "/images/x", "/queue/x/events"])}?${pick(["state", "limit", "offset", "cursor", "n", "expires", "signature"])}=${encodeURIComponent(printable(below(30)))}`, ""),
   cut: () => { const whole = post(pick(POSTS), GOOD); return whole.subarray(0, below(whole.length)); },
