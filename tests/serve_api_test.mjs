@@ -224,10 +224,13 @@ test("says what is wrong with a request", async () => {
   }
 });
 
-test("a model that is not there fails the request or the job, with its name", async () => {
-  const reply = await server.post("/txt2img", { prompt: "x", model: "no-such-model", ...SMALL });
-  const text = reply.status === 200 ? (await server.wait(reply.body.job_id)).error : reply.body.detail;
-  assert.match(text, /no-such-model/);
+test("a model that is not there fails the request, with its name and what there is", async () => {
+  for (const field of ["model", "refiner_checkpoint"]) {
+    const { status, body } = await server.post("/txt2img", { prompt: "x", ...SMALL, [field]: "no-such-model" });
+    assert.equal(status, 400);
+    assert.equal(body.field, field);
+    assert.match(body.detail, /no-such-model.*demo/);
+  }
 });
 
 test("answers HEAD, OPTIONS and preflights", async () => {

@@ -2,6 +2,7 @@
 
 #include "config/settings.h"
 #include "jobs/job_queue.h"
+#include "library/library.h"
 #include "supervisor/supervisor.h"
 
 #include <stdlib.h>
@@ -77,6 +78,26 @@ static const char *field_of(const char *message)
     return NULL;
 }
 
+/* Models that are not there are told at once, not by a job that fails. */
+static bool knows_models(struct api_call *call, const struct gen_job *job, struct error *err)
+{
+    const char *const names[][2] = {{"model", job->model}, {"refiner_checkpoint", job->refiner}};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct library_entry *e = NULL;
+        if (!names[i][1][0])
+            continue;
+        if (!library_find_sound(call->api->library, LIBRARY_MODEL, names[i][1], &e, err)) {
+            call->error_field = names[i][0];
+            if (err->code == ERROR_NOT_FOUND)
+                call->error_status = 400; /* the request's fault; 404 is for addresses */
+            return false;
+        }
+        library_entry_free(e);
+    }
+    return true;
+}
+
 bool api_submit(struct api_call *call, struct api_submitted *out, const struct api_submission *s,
                 struct error *err)
 {
@@ -87,8 +108,8 @@ bool api_submit(struct api_call *call, struct api_submitted *out, const struct a
         call->error_field = field_of(err->text);
         return false;
     }
-    bool ok = gen_job_pick_seeds(&job, err) && has_worker(call, err) &&
-              store(call, out->id, s, &job, err);
+    bool ok = knows_models(call, &job, err) && gen_job_pick_seeds(&job, err) &&
+              has_worker(call, err) && store(call, out->id, s, &job, err);
     out->seed = job.seed;
     out->subseed = job.subseed;
     gen_job_clear(&job);
