@@ -1,6 +1,9 @@
 // AUTOMATIC1111's API over a socket, with the demo model: every endpoint, and requests as its clients send
 // them. Client libraries: tests/clients.
 import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { inflateSync } from "node:zlib";
 import { Server } from "./server.mjs";
@@ -338,6 +341,61 @@ test("LibreChat: reads size, seed and the last line of the text out of info", as
   assert.deepEqual([info.width, info.height], [64, 64]);
   assert.ok(info.seed >= 0 && info.seed < 2 ** 32);
   assert.match(info.infotexts[0].split("\n").pop(), /^Steps: 2, /);
+});
+
+test("webuiapi: every field that it has", async () => {
+  const shared = {
+    denoising_strength: 0.7, styles: [], seed: 5, subseed: -1, subseed_strength: 0, seed_resize_from_h: 0, seed_resize_from_w: 0,
+    batch_size: 1, n_iter: 1, steps: 2, cfg_scale: 7.0, width: 64, height: 64, restore_faces: false, tiling: false,
+    do_not_save_samples: false, do_not_save_grid: false, negative_prompt: "", eta: 1.0, s_churn: 0, s_tmax: 0, s_tmin: 0, s_noise: 1,
+    override_settings: {}, override_settings_restore_afterwards: true, script_args: [], script_name: null, send_images: true,
+    save_images: false, alwayson_scripts: {}, sampler_index: "Euler a", sampler_name: "Euler a", scheduler: "automatic",
+    prompt: "a circle" };
+  const text = await make("txt2img", { ...shared, enable_hr: false, hr_scale: 2, hr_upscaler: "Latent", hr_second_pass_steps: 0,
+    hr_resize_x: 0, hr_resize_y: 0, hr_checkpoint_name: null, hr_sampler_name: null, hr_scheduler: "automatic", hr_prompt: "",
+    hr_negative_prompt: "", firstphase_width: 0, firstphase_height: 0, use_deprecated_controlnet: false });
+  assert.equal(text.warnings, undefined);
+  assert.match(text.info.infotexts[0], /Sampler: Euler a, /);
+  const image = await make("img2img", { ...shared, init_images: [PICTURE], resize_mode: 0, image_cfg_scale: 1.5, mask_blur: 4,
+    inpainting_fill: 0, inpaint_full_res: true, inpaint_full_res_padding: 0, inpainting_mask_invert: 0, initial_noise_multiplier: 1,
+    include_init_images: false, eta: 0 });
+  assert.equal(image.warnings, undefined);
+  assert.deepEqual(size(image.images[0]), [64, 64]);
+});
+
+test("models: one for everybody, another for one request", async (t) => {
+  const models = mkdtempSync(join(tmpdir(), "sdapi-models-"));
+  for (const name of ["first", "second"]) cpSync("assets/demo-model", join(models, name), { recursive: true });
+  const own = await Server.start(["--models-dir", models]);
+  t.after(async () => {
+    await own.stop();
+    rmSync(models, { recursive: true });
+  });
+  const model = async (body) => JSON.parse((await own.post(`${V1}txt2img`, { ...SMALL, ...body })).body.info).sd_model_name;
+  const current = async () => (await own.get(`${V1}options`)).body.sd_model_checkpoint;
+  const titles = (await own.get(`${V1}sd-models`)).body.map((m) => m.title);
+  assert.equal(titles.length, 2);
+  assert.equal(await model({}), "first");
+  assert.equal(await model({ override_settings: { sd_model_checkpoint: titles[1] } }), "second");
+  assert.equal(await current(), titles[0]);
+  assert.equal((await own.post(`${V1}options`, { sd_model_checkpoint: "second" })).body, null);
+  assert.equal(await current(), titles[1]);
+  assert.equal(await model({}), "second");
+  assert.equal(await model({ model: "first" }), "first");
+  assert.deepEqual((await own.post(`${V1}unload-checkpoint`, "")).body, {});
+  assert.equal(await model({}), "second");
+});
+
+test("an answer that takes long begins with blanks, and its error stands inside", async (t) => {
+  const slow = await Server.start([], { env: { DIFFUSIONAPI_LATE_ANSWER_SECONDS: "1" } });
+  t.after(() => slow.stop());
+  const request = slow.post(`${V1}txt2img`, LONG);
+  const id = await until(async () => (await slow.get(`${V1}progress`)).body.current_task);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.ok((await slow.ask("DELETE", `/queue/${id}`)).status < 300);
+  const { status, body } = await request;
+  assert.equal(status, 200);
+  assert.deepEqual(Object.keys(body), ["error", "detail", "body", "errors"]);
 });
 
 test("credentials: 401 as this API says it, and interrupt reaches nobody else's job", async (t) => {
