@@ -2,6 +2,7 @@
 
 #include "api/api_result.h"
 #include "image/infotext.h"
+#include "library/library.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -146,9 +147,26 @@ static void set_lists(json_t *info, const struct sdapi_answer *a, const json_t *
     json_object_set_new(info, "clip_skip", clip_skip(infotexts));
 }
 
-static void set_model(json_t *info, const json_t *result)
+/* Models that see the masked picture beside the noise. */
+static bool is_inpainting(struct api_call *call, const char *name)
+{
+    const struct library_entry *e = NULL;
+    struct error ignored;
+
+    if (!name || !library_find(call->api->library, LIBRARY_MODEL, name, &e, &ignored))
+        return false;
+    bool is = strstr(e->family, "inpainting") != NULL;
+    library_entry_free(e);
+    return is;
+}
+
+static void set_model(json_t *info, struct api_call *call, const json_t *result)
 {
     const json_t *model = json_object_get(result, "model");
+    const char *name = json_string_value(json_object_get(model, "name"));
+
+    json_object_set_new(info, "is_using_inpainting_conditioning",
+                        json_boolean(is_inpainting(call, name)));
 
     json_object_set_new(info, "sd_model_name", or_null(json_object_get(model, "name")));
     json_object_set_new(info, "sd_model_hash", or_null(json_object_get(model, "hash")));
@@ -176,10 +194,9 @@ json_t *sdapi_info_text(const struct sdapi_answer *a, struct api_call *call, con
     json_object_set_new(info, "denoising_strength", strength(a));
     json_object_set_new(info, "index_of_first_image", json_integer(0));
     json_object_set_new(info, "job_timestamp", timestamp(job));
-    json_object_set_new(info, "is_using_inpainting_conditioning", json_false());
     json_object_set_new(info, "version", json_string(call->api->version));
     set_lists(info, a, result, n);
-    set_model(info, result);
+    set_model(info, call, result);
     if (json_array_size(warnings) > 0)
         json_object_set(info, "warnings", (json_t *)warnings);
 
