@@ -59,13 +59,14 @@ static void build_text(struct world *w)
  * are few, one of a doubled picture, and a gated layer of two halves. */
 static void build_large(struct world *w)
 {
-    enum { SIDE = 17, LONG = 16400, WIDE = 960, GATE = 4096 };
+    enum { LONG = 16400, WIDE = 960, GATE = 4096 };
+    const int side = w->sees_pages ? 17 : 4; /* an emulator is slow */
     const int64_t lengthen[] = {LONG, 16}, shorten[] = {256, LONG}, widen[] = {WIDE, 256, 3, 3},
                   wide[] = {WIDE, WIDE, 3, 3}, gate[] = {2 * GATE, WIDE}, back[] = {64, GATE},
                   bias[] = {2 * GATE};
     struct graph_conv conv = {.kernel = 1, .stride = 1, .out_c = LONG};
 
-    w->in = graph_input(w->g, (struct graph_shape){1, 16, SIDE, SIDE});
+    w->in = graph_input(w->g, (struct graph_shape){1, 16, side, side});
     conv.in.x = w->in;
     conv.weight = graph_weight(w->g, 2, lengthen, "longer.weight");
     conv.in.x = graph_conv(w->g, &conv);
