@@ -298,6 +298,27 @@ test("a client that leaves cancels its job", async () => {
   await until(idle);
 });
 
+test("a job of another API is neither shown nor reached; who waits behind it is not idle", async () => {
+  await until(idle);
+  const { job_id } = (await server.post("/txt2img", LONG)).body;
+  const state = async () => (await server.get(`/queue/${job_id}?image=false`)).body.state;
+  await until(async () => (await state()) === "processing");
+  assert.ok(await idle());
+  await post("interrupt", {});
+  const leave = new AbortController();
+  const gone = fetch(`${server.base}${V1}txt2img`, { method: "POST", body: JSON.stringify(SMALL), signal: leave.signal });
+  const waits = await until(async () => { const p = await progress(); return p.state.job_count > 0 && p; });
+  assert.deepEqual([waits.progress, waits.state.sampling_step, waits.current_task], [0, 0, null]);
+  leave.abort();
+  await assert.rejects(gone);
+  await until(idle); // what waited was cancelled
+  const request = make("txt2img", SMALL);
+  await until(async () => !(await idle()));
+  assert.equal(await state(), "processing");
+  await server.ask("DELETE", `/queue/${job_id}`);
+  assert.deepEqual(size((await request).images[0]), [64, 64]);
+});
+
 test("a password in the body is neither kept nor shown nor logged", async () => {
   const reply = await post("txt2img", { ...SMALL, auth: "user:hunter2secret", url: "http://127.0.0.1:7860" },
     { authorization: `Basic ${Buffer.from("undefined").toString("base64")}` });
