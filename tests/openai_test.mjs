@@ -107,6 +107,15 @@ test("takes the model's own size for auto", async () => {
   }
 });
 
+test("tells the size that was asked for where memory allows a smaller one", async () => {
+  const small = await Server.start(["--max-image-size", "128x128"]);
+  const reply = await small.post("/v1/images/generations", { ...SMALL, size: "256x256" });
+  assert.equal(reply.status, 200, JSON.stringify(reply.body));
+  assert.equal(reply.body.size, "128x128");
+  assert.equal(reply.headers.get("x-size-adjusted-from"), "256x256");
+  assert.deepEqual(await small.stop(), { code: 0, signal: null });
+});
+
 test("refuses in OpenAI's words what cannot be", async () => {
   const rows = [
     [{}, "prompt", "missing_required_parameter"], [{ prompt: 5 }, "prompt"], [{ ...SMALL, n: 0 }, "n"], [{ ...SMALL, n: 11 }, "n"],

@@ -78,14 +78,16 @@ static json_t *item(const struct openai_answer *a, struct api_call *call, const 
     return out;
 }
 
-/* What the picture became smaller than, where it did; the sentence stands in the memory block. */
+/* What the picture became smaller than, where it did. */
 static void tell_size(struct api_call *call, const json_t *result)
 {
     const json_t *from = json_object_get(json_object_get(result, "memory"), "size_adjusted_from");
-    const char *text = json_string_value(from);
+    const json_t *width = json_object_get(from, "width"), *height = json_object_get(from, "height");
 
-    if (text)
-        http_reply_header(call->reply, "x-size-adjusted-from", "%.32s", text);
+    if (json_is_integer(width) && json_is_integer(height))
+        http_reply_header(call->reply, "x-size-adjusted-from",
+                          "%" JSON_INTEGER_FORMAT "x%" JSON_INTEGER_FORMAT,
+                          json_integer_value(width), json_integer_value(height));
 }
 
 static json_t *all_warnings(const struct openai_answer *a, const json_t *result)
