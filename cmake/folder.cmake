@@ -36,7 +36,7 @@ function(add_folder path)
     add_executable(${stem} ${file})
     target_link_libraries(${stem} PRIVATE ${name} ${ARG_TEST_LINK})
     add_test(NAME ${name}.${thing} COMMAND ${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name}.${thing} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+    set_tests_properties(${name}.${thing} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 900)
   endforeach()
 
   if(DAPI_KERNELS_ONLY)

@@ -51,9 +51,11 @@ static bool plan(struct child *c, struct error *err)
     if (!process_memory_read(&before, err))
         return false;
     for (int round = 0; round < 2; round++) {
-        gen_plan_clear(&c->plan);
+        /* The second plan starts from what the first one holds: it will hold as much itself. */
+        process_memory_return_freed();
         if (!process_memory_read(&now, err))
             return false;
+        gen_plan_clear(&c->plan);
         bounds.base_bytes = (size_t)now.resident_bytes;
         c->refused = !gen_plan_make(&c->plan, &c->request, &models, c->backend, &bounds,
                                     &c->least_bytes, &why);
