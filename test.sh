@@ -126,7 +126,8 @@ run_format() {
     stage "format"
     if command -v clang-format >/dev/null; then
         check "clang-format" sh -c \
-            "find src bench tools/*.[ch] tests fuzz -name '*.[ch]' | xargs clang-format --dry-run -Werror"
+            "find src bench tools/*.[ch] tests fuzz -name node_modules -prune -o -name '*.[ch]' -print |
+             xargs clang-format --dry-run -Werror"
     else
         skip "clang-format: not installed"
     fi

@@ -126,8 +126,8 @@ static void draws_the_same_whatever_came_before(void)
     struct gen_job j = small_job();
     struct generator_result r = {0};
     struct error err = {0};
-    char path[GENERATOR_PATH_BYTES], *first, *again;
-    size_t n_first, n_again;
+    char path[GENERATOR_PATH_BYTES], *first = NULL, *again = NULL;
+    size_t n_first = 0, n_again = 1;
 
     j.n_iter = 2;
     CHECK(make(g, &j, NULL, NULL, &r, &err));
@@ -138,7 +138,7 @@ static void draws_the_same_whatever_came_before(void)
     CHECK(make(g, &j, NULL, NULL, &r, &err));
     generator_result_clear(&r);
     CHECK(path_of(png, path, 0, &err) && fs_read(&again, &n_again, path, 1 << 20, &err));
-    CHECK(n_first == n_again && memcmp(first, again, n_first) == 0);
+    CHECK(first && again && n_first == n_again && memcmp(first, again, n_first) == 0);
     free(first);
     free(again);
     generator_close(g);

@@ -21,8 +21,8 @@ bool process_memory_read(struct process_memory *out, struct error *err) MUST_CHE
  * some containers): the peak then goes on counting from the start of the process. */
 bool process_memory_reset_peak(void);
 
-/* Gives freed memory back to the system; no plan counts it.  glibc keeps what is freed, the more the
- * larger its blocks were. */
+/* Gives freed memory back to the system; no plan counts it.  glibc keeps what is freed, the more
+ * the larger its blocks were. */
 void process_memory_return_freed(void);
 
 #endif
