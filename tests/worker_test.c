@@ -235,7 +235,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "worker_test PROGRAM MKCHECKPOINT\n");
         return 1;
     }
-    worker_server_open(v, argv[1], folder, 5);
+    worker_server_open(v, argv[1], folder, 15);
     makes_pictures();
     enlarges_with_a_network(argv[2]);
     ends_in_a_sentence();
