@@ -1,5 +1,6 @@
 #include "api/api_native_job.h"
 
+#include "api/api_event.h"
 #include "api/api_result.h"
 #include "api/api_wait.h"
 #include "config/settings.h"
@@ -221,23 +222,6 @@ static void free_follow(void *ctx)
     free(f);
 }
 
-static void add_event(struct buf *out, const char *name, json_t *data)
-{
-    char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
-
-    json_decref(data);
-    if (!text) {
-        out->failed = true;
-        return;
-    }
-    buf_add(out, "event: ", 7);
-    buf_add(out, name, strlen(name));
-    buf_add(out, "\ndata: ", 7);
-    buf_add(out, text, strlen(text));
-    buf_add(out, "\n\n", 2);
-    free(text);
-}
-
 static json_t *progress_json(struct follow *f, const struct job *job)
 {
     struct supervisor_status s;
@@ -268,11 +252,11 @@ static void add_preview(struct follow *f, const struct job *job, struct buf *out
         json_decref(picture);
         return;
     }
-    add_event(out, "preview",
-              json_pack("{s:s, s:s, s:f, s:o}", "job_id", job->id, "state",
-                        job_state_name(job->state), "progress", percent(job), "preview",
-                        json_sprintf("data:%s;base64,%s", api_result_mime(job->preview),
-                                     json_string_value(picture))));
+    api_event_add(out, "preview",
+                  json_pack("{s:s, s:s, s:f, s:o}", "job_id", job->id, "state",
+                            job_state_name(job->state), "progress", percent(job), "preview",
+                            json_sprintf("data:%s;base64,%s", api_result_mime(job->preview),
+                                         json_string_value(picture))));
     json_decref(f->last_preview);
     f->last_preview = picture;
 }
@@ -289,9 +273,10 @@ static void add_state(struct follow *f, const struct job *job, struct buf *out)
     f->begun = true;
     f->state = job->state;
     f->ahead = ahead;
-    add_event(out, "state",
-              json_pack("{s:s, s:s, s:I}", "job_id", job->id, "state", job_state_name(job->state),
-                        "position", (json_int_t)(job->state == JOB_QUEUED ? ahead + 1 : 0)));
+    api_event_add(out, "state",
+                  json_pack("{s:s, s:s, s:I}", "job_id", job->id, "state",
+                            job_state_name(job->state), "position",
+                            (json_int_t)(job->state == JOB_QUEUED ? ahead + 1 : 0)));
 }
 
 static void add_end(struct follow *f, const struct job *job, struct buf *out)
@@ -302,7 +287,7 @@ static void add_end(struct follow *f, const struct job *job, struct buf *out)
 
     if (!api_native_job_json(&f->call, &body, job, &wish, &err))
         body = json_pack("{s:s, s:s}", "status", "error", "detail", err.text);
-    add_event(out, "end", body);
+    api_event_add(out, "end", body);
 }
 
 static bool next_events(void *ctx, const struct http_request *r, struct buf *out)
@@ -322,7 +307,7 @@ static bool next_events(void *ctx, const struct http_request *r, struct buf *out
     }
     f->mark = api_wait_mark(f->call.api->wait);
     if (!job_queue_get(f->call.api->queue, &job, f->id, &err)) {
-        add_event(
+        api_event_add(
             out, "end",
             json_pack("{s:s, s:s, s:s}", "job_id", f->id, "state", "removed", "error", err.text));
         return false;
@@ -334,7 +319,7 @@ static bool next_events(void *ctx, const struct http_request *r, struct buf *out
     if (ended) {
         add_end(f, &job, out);
     } else if (job.state == JOB_PROCESSING) {
-        add_event(out, "progress", progress_json(f, &job));
+        api_event_add(out, "progress", progress_json(f, &job));
         add_preview(f, &job, out);
     }
     job_clear(&job);

@@ -1,6 +1,7 @@
 #include "api/openai_stream.h"
 
 #include "api/api_error.h"
+#include "api/api_event.h"
 #include "api/api_late.h"
 #include "api/api_result.h"
 #include "api/api_submit.h"
@@ -33,24 +34,6 @@ static void free_stream(void *ctx)
     free(s);
 }
 
-/* Takes data. */
-static void add_event(struct buf *out, const char *type, json_t *data)
-{
-    char *text = data ? json_dumps(data, JSON_COMPACT) : NULL;
-
-    json_decref(data);
-    if (!text) {
-        out->failed = true;
-        return;
-    }
-    buf_add(out, "event: ", 7);
-    buf_add(out, type, strlen(type));
-    buf_add(out, "\ndata: ", 7);
-    buf_add(out, text, strlen(text));
-    buf_add(out, "\n\n", 2);
-    free(text);
-}
-
 static json_t *picture_event(const struct stream *s, const char *type, json_t *picture,
                              const json_t *result)
 {
@@ -77,7 +60,7 @@ static void add_partial(struct stream *s, const struct job *job, struct buf *out
     }
     json_t *event = picture_event(s, type, picture, NULL);
     json_object_set_new(event, "partial_image_index", json_integer(s->sent++));
-    add_event(out, type, event);
+    api_event_add(out, type, event);
     json_decref(s->last);
     s->last = picture;
 }
@@ -92,7 +75,7 @@ static void add_error(struct buf *out, const struct error *err)
     if (reply.failed)
         out->failed = true;
     else
-        add_event(out, "error", json_loadb(reply.bytes, reply.n_bytes, 0, NULL));
+        api_event_add(out, "error", json_loadb(reply.bytes, reply.n_bytes, 0, NULL));
     http_reply_clear(&reply);
 }
 
@@ -111,7 +94,7 @@ static void add_end(struct stream *s, const struct job *job, struct buf *out)
     json_t *event = picture ? picture_event(s, type, picture, result) : NULL;
     if (event) {
         json_object_set_new(event, "usage", openai_answer_usage());
-        add_event(out, type, event);
+        api_event_add(out, type, event);
     } else {
         add_error(out, &err);
     }

@@ -1,6 +1,7 @@
 #include "generator/generator_model.h"
 
 #include "base/fs.h"
+#include "base/program.h"
 #include "model/model_native.h"
 
 #include <errno.h>
@@ -9,9 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#endif
 
 static bool exists(const char *path)
 {
@@ -19,31 +17,10 @@ static bool exists(const char *path)
     return stat(path, &st) == 0;
 }
 
-/* The folder of the running program. */
-static bool program_folder(char out[GENERATOR_MODEL_PATH_BYTES])
-{
-#ifdef __APPLE__
-    char raw[GENERATOR_MODEL_PATH_BYTES];
-    uint32_t size = sizeof raw;
-    char *real = _NSGetExecutablePath(raw, &size) == 0 ? realpath(raw, NULL) : NULL;
-#else
-    char *real = realpath("/proc/self/exe", NULL);
-#endif
-    char *slash = real ? strrchr(real, '/') : NULL;
-    size_t len = slash ? (size_t)(slash - real) : 0;
-    bool ok = slash && len < GENERATOR_MODEL_PATH_BYTES;
-    if (ok) {
-        memcpy(out, real, len);
-        out[len] = 0;
-    }
-    free(real);
-    return ok;
-}
-
 /* Installed beside the program, or where it was built. */
 bool generator_model_find_demo(char out[GENERATOR_MODEL_PATH_BYTES], struct error *err)
 {
-    char folder[GENERATOR_MODEL_PATH_BYTES];
+    char folder[PROGRAM_PATH_BYTES];
 
     if (program_folder(folder) &&
         fs_join(out, GENERATOR_MODEL_PATH_BYTES, folder, "../share/diffusionapi/demo-model", err) &&
