@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { Server } from "./server.mjs";
 
 const { values } = parseArgs({ options: { clients: { type: "string", default: "16" }, seconds: { type: "string", default: "600" } } });
-const clients = Number(values.clients), end = Date.now() + 1000 * Number(values.seconds);
+const clients = Number(values.clients);
 const BODY = { prompt: "a red circle on a blue background", width: 64, height: 64, steps: 2, size: "64x64" };
 const LEAVES = 8; // one call in so many is given up
 const IDLE_SECONDS = 2;
@@ -49,6 +49,7 @@ async function client(i) {
 
 await server.post("/sdapi/v1/txt2img", BODY); // the model is loaded
 const before = await settled();
+const end = Date.now() + 1000 * Number(values.seconds);
 await Promise.all(Array.from({ length: clients }, (_, i) => client(i)));
 const busy = state();
 while ((await server.get("/queue?state=active")).body.jobs.length > 0) await rest(100);
