@@ -62,13 +62,13 @@ export class Server {
   }
 
   /** Waits until the job has ended, and returns it. */
-  async wait(id, { image = false, limit_ms = 240000 } = {}) {
+  async wait(id, { image = false, limit_ms = 240000, pause_ms = 50 } = {}) {
     const end = Date.now() + limit_ms;
     for (;;) {
       const { body } = await this.get(`/queue/${id}?image=${image}`);
       if (["done", "error", "cancelled", undefined].includes(body.state)) return body;
       if (Date.now() > end) throw new Error(`job ${id} is still ${body.state}: ${this.log}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, pause_ms));
     }
   }
 
