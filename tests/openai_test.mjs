@@ -234,6 +234,7 @@ test("refuses edits without a picture, with a bad one, or with a mask that does 
   const rows = [
     [[prompt], "image"], [[["image", "no picture", "a.png"], prompt], "image"], [[["image", picture, "a.png"]], "prompt"],
     [[["image", picture, "a.png"], ["mask", picture, "m.png"], prompt], "mask"],
+    [[["image", picture, "a.png"], ["mask", rgba(64, 64, () => [0, 0, 0, 255]), "m.png"], prompt], "mask"],
     [[["image", picture, "a.png"], ["mask", rgba(8, 8, () => [0, 0, 0, 0]), "m.png"], prompt], "mask"],
     [[["image", picture, "a.png"], prompt, ["n", "many"]], "n"],
   ];

@@ -12,10 +12,23 @@ static bool is_named(const char *name, const char *want)
     return strncmp(name, want, len) == 0 && (!name[len] || name[len] == '[');
 }
 
+/* Whether any place of the mask is not opaque: where none is, nothing would be painted anew. */
+static bool has_hole(bool *out, const struct api_input *mask, struct error *err)
+{
+    struct image_file file;
+
+    if (!image_format_read_alpha(&file, mask->bytes, mask->n_bytes, image_default_limits(), err))
+        return false;
+    *out = file.alpha != NULL; /* NULL when opaque everywhere */
+    image_format_clear(&file);
+    return true;
+}
+
 /* In this API a mask's opacity tells, so one that has none was meant otherwise. */
 static bool check_mask(struct openai_body *b, struct api_call *call, struct error *err)
 {
     struct image_probe probe;
+    bool hole = false;
 
     if (!b->mask.bytes)
         return true;
@@ -31,7 +44,14 @@ static bool check_mask(struct openai_body *b, struct api_call *call, struct erro
             "Invalid value for 'mask': it is %dx%d and the image %dx%d; both have to be "
             "of one size.",
             b->mask.width, b->mask.height, b->image.width, b->image.height);
-    return true;
+    if (!has_hole(&hole, &b->mask, err)) {
+        call->error_field = "mask";
+        call->error_status = 400;
+        return false;
+    }
+    return hole || api_fail(call, err, 400, "mask",
+                            "Invalid value for 'mask': it is opaque everywhere; what is to be "
+                            "painted anew is transparent in it.");
 }
 
 /* Makes sure that what is required is there. */
