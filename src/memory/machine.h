@@ -51,8 +51,10 @@ bool machine_describe(struct machine *out, const struct machine_words *words,
 enum machine_pressure machine_pressure_of_share(const struct machine *m);
 
 /* Detection for Linux, from the files under root ("" for the real ones).  Memory limits of control
- * groups, version 1 and 2, count, those of the groups above ours too; file pages that the kernel
- * can drop do not count as used.  It only reads files, so it is built and tested everywhere. */
+ * groups, version 1 and 2, count, those of the groups above ours too and what others in them use;
+ * file pages that the kernel can drop do not count as used.  Where a group is slowed down
+ * (memory.high) its available memory ends.  It only reads files, so it is built and tested
+ * everywhere. */
 bool machine_linux_detect(struct machine *out, const char *root, struct error *err) MUST_CHECK;
 
 #ifdef __APPLE__

@@ -18,16 +18,19 @@ enum { PATH_ROOM = 4096, FILE_LIMIT = 1 << 20 };
 struct cgroup_kind {
     const char *mount;
     const char *limit, *usage;
+    const char *throttle;       /* above it the kernel slows the group down; NULL: no such thing */
     const char *reclaimable[3]; /* keys of memory.stat */
 };
 
 static const struct cgroup_kind cgroup_v1 = {"/sys/fs/cgroup/memory",
                                              "memory.limit_in_bytes",
                                              "memory.usage_in_bytes",
+                                             NULL,
                                              {"total_inactive_file", "total_active_file", NULL}};
 static const struct cgroup_kind cgroup_v2 = {"/sys/fs/cgroup",
                                              "memory.max",
                                              "memory.current",
+                                             "memory.high",
                                              {"inactive_file", "active_file", "slab_reclaimable"}};
 
 /* The whole of a small file under root, or NULL: on most systems most of these files are missing.
@@ -73,30 +76,42 @@ static bool read_number(const char *root, const char *folder, const char *name, 
     return ok;
 }
 
-/* Lowers *m to what one control group allows. */
+/* What a group uses that the kernel could not take back; 0 where it does not tell. */
+static uint64_t used_bytes(const char *root, const struct cgroup_kind *kind, const char *folder)
+{
+    uint64_t usage = 0, reclaimable = 0;
+
+    if (!read_number(root, folder, kind->usage, &usage))
+        return 0;
+    char *stat = read_file(root, folder, "memory.stat");
+    for (int i = 0; stat && i < 3 && kind->reclaimable[i]; i++) {
+        uint64_t n = 0;
+        if (find_number(stat, kind->reclaimable[i], &n))
+            reclaimable += n;
+    }
+    free(stat);
+    return usage > reclaimable ? usage - reclaimable : 0;
+}
+
+/* Lowers *m to what one control group allows.  A group that may have more than those below it can
+ * have less left, for what its other groups use counts. */
 static void apply_group(struct machine *m, const char *root, const struct cgroup_kind *kind,
                         const char *folder)
 {
-    uint64_t limit, usage, reclaimable = 0;
+    uint64_t limit = UINT64_MAX,
+             throttle = UINT64_MAX; /* version 1 writes "none" as a huge number */
 
-    if (!read_number(root, folder, kind->limit, &limit) || limit >= m->total_bytes)
-        return; /* version 1 writes "no limit" as a huge number */
-    m->total_bytes = limit;
-    if (read_number(root, folder, kind->usage, &usage)) {
-        char *stat = read_file(root, folder, "memory.stat");
-        for (int i = 0; stat && i < 3 && kind->reclaimable[i]; i++) {
-            uint64_t n = 0;
-            if (find_number(stat, kind->reclaimable[i], &n))
-                reclaimable += n;
-        }
-        free(stat);
-        uint64_t used = usage > reclaimable ? usage - reclaimable : 0;
-        uint64_t left = limit > used ? limit - used : 0;
-        if (left < m->available_bytes)
-            m->available_bytes = left;
-    }
-    if (m->available_bytes > limit)
-        m->available_bytes = limit;
+    if (read_number(root, folder, kind->limit, &limit) && limit < m->total_bytes)
+        m->total_bytes = limit;
+    if (kind->throttle && read_number(root, folder, kind->throttle, &throttle) && throttle < limit)
+        limit = throttle;
+    if (limit == UINT64_MAX)
+        return;
+    const uint64_t used = used_bytes(root, kind, folder), left = limit > used ? limit - used : 0;
+    if (left < m->available_bytes)
+        m->available_bytes = left;
+    if (m->available_bytes > m->total_bytes)
+        m->available_bytes = m->total_bytes;
 }
 
 /* Applies the group at path and all above it, up to the mount itself.  In a container the path is
