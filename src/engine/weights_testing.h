@@ -78,13 +78,8 @@ static inline bool weights_testing_sees_file(int fd, size_t n)
  * an emulator that ignores advice. */
 static inline bool weights_testing_sees_pages(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return false;
-#endif
-#endif
+    if (TEST_SANITIZED)
+        return false;
     const size_t n = 16 << 20;
     FILE *f = tmpfile();
     CHECK(f && ftruncate(fileno(f), (off_t)n) == 0);

@@ -191,15 +191,7 @@ static void tells_what_a_file_is_without_reading_it(void)
     CHECK(!image_format_probe(&probe, "", 0, limits, &err) && err.code == ERROR_CORRUPT);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-#if defined(__GLIBC__) && !defined(SANITIZED)
+#if defined(__GLIBC__) && !TEST_SANITIZED
 static size_t address_space(void)
 {
     size_t pages = 0;

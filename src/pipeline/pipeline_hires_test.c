@@ -1,88 +1,15 @@
 /* The second pass with the demo model: every upscaler, sizes, prompts, memory, cancelling. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
 #include "image/builtin_upscaler.h"
-#include "pipeline/pipeline.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-enum { NOISE_BYTES = 4000000 }; /* what a small process takes or not, beside 5 % of the plan */
-
-static const char model_path[] = "assets/demo-model";
+#include "pipeline/pipeline_testing.h"
 
 static struct gen_request hires_request(void)
 {
-    struct gen_request r = gen_request_defaults();
-    r.prompt = "a red circle on a blue background";
-    r.width = 64;
-    r.height = 64;
-    r.steps = 2;
+    struct gen_request r = pipeline_testing_request();
     r.cfg_scale = 5;
-    r.seed = 5;
     r.hires.enabled = true;
     r.hires.steps = 2;
     r.hires.denoising_strength = 0.5;
     return r;
-}
-
-static bool generate(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                     const struct watch *watch, struct error *err)
-{
-    struct gen_plan plan = {0};
-
-    *out = (struct gen_result){0};
-    bool ok =
-        pipeline_plan(&plan, p, r, NULL, err) && pipeline_run(out, p, r, &plan, NULL, watch, err);
-    gen_plan_clear(&plan);
-    return ok;
-}
-
-static struct gen_result picture(struct pipeline *p, const struct gen_request *r)
-{
-    struct gen_result out;
-    struct error err = {0};
-
-    bool ok = generate(&out, p, r, NULL, &err);
-    if (!ok)
-        fprintf(stderr, "%s\n", err.text);
-    CHECK(ok && out.n_images == r->batch_size);
-    return out;
-}
-
-static bool same(const struct image *a, const struct image *b)
-{
-    return a && b && a->px && b->px && a->width == b->width && a->height == b->height &&
-           memcmp(a->px, b->px, image_bytes(a)) == 0;
-}
-
-static bool same_first(const struct gen_result *a, const struct gen_result *b)
-{
-    return a->images && b->images && same(&a->images[0], &b->images[0]);
-}
-
-static bool is_within_plan(const struct gen_result *r)
-{
-    const bool ok = SANITIZED || !r->measured_peak_bytes ||
-                    (r->measured_peak_bytes <= r->planned_peak_bytes &&
-                     r->measured_peak_bytes + r->planned_peak_bytes / 20 + NOISE_BYTES >=
-                         r->planned_peak_bytes);
-    if (!ok)
-        fprintf(stderr, "planned %zu, measured %zu\n", r->planned_peak_bytes,
-                r->measured_peak_bytes);
-    return ok;
 }
 
 /* Every name makes another picture of the same size, but for filters that are the same. */
@@ -95,9 +22,9 @@ static void enlarges_with_every_upscaler(struct pipeline *p)
     for (; (row = builtin_upscaler_at(n)); n++) {
         struct gen_request r = hires_request();
         r.hires.upscaler = row->name;
-        all[n] = picture(p, &r);
+        all[n] = pipeline_testing_draw(p, &r, NULL);
         CHECK(all[n].images && all[n].images[0].width == 128 && all[n].images[0].height == 128);
-        CHECK(all[n].steps == 4 && is_within_plan(&all[n]));
+        CHECK(all[n].steps == 4 && pipeline_testing_is_within_plan("two passes", &all[n]));
         CHECK(row->is_latent == (all[n].seconds[PLAN_HIRES_ENCODE] == 0));
         for (size_t k = 0; k < n; k++) {
             const struct builtin_upscaler *other = builtin_upscaler_at(k);
@@ -108,33 +35,15 @@ static void enlarges_with_every_upscaler(struct pipeline *p)
                 (strstr(row->name, "(nearest-exact)") && strstr(other->name, "(nearest)")) ||
                 (row->latent == LATENT_RESIZE_BILINEAR_ANTIALIASED &&
                  other->latent == LATENT_RESIZE_BILINEAR && other->is_latent);
-            if (same_first(&all[k], &all[n]) != alike)
+            if (pipeline_testing_same_first(&all[k], &all[n]) != alike)
                 fprintf(stderr, "%s and %s are%s the same\n", other->name, row->name,
                         alike ? " not" : "");
-            CHECK(same_first(&all[k], &all[n]) == alike);
+            CHECK(pipeline_testing_same_first(&all[k], &all[n]) == alike);
         }
     }
     CHECK(n == 9);
     while (n > 0)
         pipeline_result_clear(&all[--n]);
-}
-
-static double distance(const struct image *a, const struct image *b)
-{
-    double sum = 0;
-    for (size_t i = 0; i < image_bytes(a); i++)
-        sum += abs(a->px[i] - b->px[i]);
-    return sum / (double)image_bytes(a);
-}
-
-static int furthest(const struct image *a, const struct image *b)
-{
-    int most = 0;
-    for (size_t i = 0; i < image_bytes(a); i++) {
-        const int d = abs(a->px[i] - b->px[i]);
-        most = d > most ? d : most;
-    }
-    return most;
 }
 
 /* What comes out is the first pass's picture, enlarged, and the more of it the less is forgotten.
@@ -149,16 +58,16 @@ static void keeps_the_first_passs_picture(struct pipeline *p)
 
     first.hires.enabled = false;
     first.steps = r.steps = 8;
-    struct gen_result small = picture(p, &first);
+    struct gen_result small = pipeline_testing_draw(p, &first, NULL);
     if (!small.images || !resize_image(&large, &small.images[0], 128, 128, RESIZE_LANCZOS, &err))
         return;
     for (int i = 0; i < 3; i++) {
         r.hires.upscaler = "Lanczos";
         r.hires.denoising_strength = (double[]){0, 0.2, 1}[i];
-        struct gen_result out = picture(p, &r);
+        struct gen_result out = pipeline_testing_draw(p, &r, NULL);
         CHECK(out.steps == (i == 0 ? 8 : 10));
         if (out.images)
-            far[i] = distance(&out.images[0], &large);
+            far[i] = pipeline_testing_distance(&out.images[0], &large);
         pipeline_result_clear(&out);
     }
     CHECK(far[0] == 0 && far[0] < far[1] && far[1] < far[2]);
@@ -169,33 +78,33 @@ static void keeps_the_first_passs_picture(struct pipeline *p)
 static void takes_any_size_steps_sampler_and_prompt(struct pipeline *p)
 {
     struct gen_request r = hires_request();
-    struct gen_result plain = picture(p, &r);
+    struct gen_result plain = pipeline_testing_draw(p, &r, NULL);
 
     r.hires.width = 160;
     r.hires.height = 96;
-    struct gen_result cut = picture(p, &r);
+    struct gen_result cut = pipeline_testing_draw(p, &r, NULL);
     CHECK(cut.images && cut.images[0].width == 160 && cut.images[0].height == 96);
     r.hires.upscaler = "Nearest";
-    struct gen_result cut_pixels = picture(p, &r);
+    struct gen_result cut_pixels = pipeline_testing_draw(p, &r, NULL);
     CHECK(cut_pixels.images && cut_pixels.images[0].width == 160);
     r = hires_request();
     r.hires.steps = 3;
-    struct gen_result steps = picture(p, &r);
-    CHECK(steps.steps == 5 && !same_first(&plain, &steps));
+    struct gen_result steps = pipeline_testing_draw(p, &r, NULL);
+    CHECK(steps.steps == 5 && !pipeline_testing_same_first(&plain, &steps));
     r = hires_request();
     r.hires.sampler = sampler_find("DPM++ 2M", NULL);
-    struct gen_result sampler = picture(p, &r);
-    CHECK(!same_first(&plain, &sampler));
+    struct gen_result sampler = pipeline_testing_draw(p, &r, NULL);
+    CHECK(!pipeline_testing_same_first(&plain, &sampler));
     r = hires_request();
     r.hires.prompt = "a green square on a yellow background, and many more words than the first";
-    struct gen_result prompt = picture(p, &r);
-    CHECK(!same_first(&plain, &prompt));
+    struct gen_result prompt = pipeline_testing_draw(p, &r, NULL);
+    CHECK(!pipeline_testing_same_first(&plain, &prompt));
     r.hires.prompt = r.prompt;
-    struct gen_result same_prompt = picture(p, &r);
-    CHECK(same_first(&plain, &same_prompt));
+    struct gen_result same_prompt = pipeline_testing_draw(p, &r, NULL);
+    CHECK(pipeline_testing_same_first(&plain, &same_prompt));
     r = hires_request();
     r.prompt = "a [red:blue:0.5] circle"; /* texts change, and the second pass has its own share */
-    struct gen_result edited = picture(p, &r);
+    struct gen_result edited = pipeline_testing_draw(p, &r, NULL);
     CHECK(edited.images && edited.seconds[PLAN_HIRES_TEXT] > 0);
 
     pipeline_result_clear(&plain);
@@ -214,13 +123,14 @@ static void draws_a_batch_as_single_pictures(struct pipeline *p)
         struct gen_request r = hires_request();
         r.hires.upscaler = i ? "Lanczos" : "Latent";
         r.batch_size = 2;
-        struct gen_result both = picture(p, &r);
+        struct gen_result both = pipeline_testing_draw(p, &r, NULL);
         r.batch_size = 1;
         r.seed++;
-        struct gen_result second = picture(p, &r);
+        struct gen_result second = pipeline_testing_draw(p, &r, NULL);
         /* The products of two pictures have other shapes, whose sums round differently. */
-        CHECK(both.images && second.images && furthest(&both.images[1], &second.images[0]) <= 1);
-        CHECK(is_within_plan(&both));
+        CHECK(both.images && second.images &&
+              pipeline_testing_furthest(&both.images[1], &second.images[0]) <= 1);
+        CHECK(pipeline_testing_is_within_plan("two passes", &both));
         pipeline_result_clear(&both);
         pipeline_result_clear(&second);
     }
@@ -237,8 +147,8 @@ static struct gen_result with_threads(int n_threads, const char *upscaler)
     r.hires.upscaler = upscaler;
     if (!cpu_backend_open(&b, n_threads, NULL, &err))
         return out;
-    if (pipeline_open(&p, model_path, NULL, b, &err))
-        out = picture(p, &r);
+    if (pipeline_open(&p, pipeline_testing_model, NULL, b, &err))
+        out = pipeline_testing_draw(p, &r, NULL);
     pipeline_close(p);
     b->fn->close(b);
     return out;
@@ -249,7 +159,7 @@ static void draws_the_same_for_any_number_of_threads(void)
     static const char *const names[] = {"Latent (bicubic)", "Lanczos"};
     for (int i = 0; i < 2; i++) {
         struct gen_result one = with_threads(1, names[i]), three = with_threads(3, names[i]);
-        CHECK(same_first(&one, &three));
+        CHECK(pipeline_testing_same_first(&one, &three));
         pipeline_result_clear(&one);
         pipeline_result_clear(&three);
     }
@@ -267,18 +177,15 @@ static void draws_the_same_under_every_lever(struct pipeline *p)
     struct gen_request r = hires_request();
 
     r.hires.upscaler = "Lanczos";
-    struct gen_result want = picture(p, &r);
+    struct gen_result want = pipeline_testing_draw(p, &r, NULL);
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         struct plan_bounds b = gen_plan_no_bounds(0);
-        struct gen_plan plan = {0};
-        struct gen_result out = {0};
-        struct error err = {0};
         b.optimization[row[i].lever] = row[i].how;
         b.on.on[row[i].lever] = row[i].how == TRI_TRUE;
-        CHECK(pipeline_plan(&plan, p, &r, &b, &err) &&
-              pipeline_run(&out, p, &r, &plan, NULL, NULL, &err));
-        CHECK(same_first(&want, &out) && is_within_plan(&out));
-        gen_plan_clear(&plan);
+        struct gen_result out =
+            pipeline_testing_draw(p, &r, &(struct pipeline_testing_run){.bounds = &b});
+        CHECK(pipeline_testing_same_first(&want, &out) &&
+              pipeline_testing_is_within_plan("two passes", &out));
         pipeline_result_clear(&out);
     }
     pipeline_result_clear(&want);
@@ -315,17 +222,19 @@ static void stops_in_every_phase_and_runs_again(struct pipeline *p)
 
     r.hires.upscaler = "Lanczos";
     r.hires.prompt = "a blue circle";
-    struct gen_result want = picture(p, &r);
+    struct gen_result want = pipeline_testing_draw(p, &r, NULL);
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
         struct stopper s = {.at = phases[i], .now = PLAN_PHASES};
         const struct watch watch = {.ctx = &s, .progress = see, .cancelled = stop};
         struct gen_result out;
         struct error err = {0};
-        CHECK(!generate(&out, p, &r, &watch, &err) && err.code == ERROR_CANCELLED && s.reached);
+        CHECK(!pipeline_testing_generate(&out, p, &r,
+                                         &(struct pipeline_testing_run){.watch = &watch}, &err) &&
+              err.code == ERROR_CANCELLED && s.reached);
         CHECK(!out.images);
     }
-    struct gen_result again = picture(p, &r);
-    CHECK(same_first(&want, &again));
+    struct gen_result again = pipeline_testing_draw(p, &r, NULL);
+    CHECK(pipeline_testing_same_first(&want, &again));
     pipeline_result_clear(&want);
     pipeline_result_clear(&again);
 }
@@ -346,7 +255,9 @@ static void finishes_with_what_there_is(struct pipeline *p)
         const struct watch watch = {.ctx = &left, .finish = is_enough};
         struct gen_result out;
         struct error err = {0};
-        CHECK(generate(&out, p, &r, &watch, &err) && out.finished == (at < 5));
+        CHECK(pipeline_testing_generate(&out, p, &r,
+                                        &(struct pipeline_testing_run){.watch = &watch}, &err) &&
+              out.finished == (at < 5));
         CHECK(out.images && out.images[0].width == 128);
         pipeline_result_clear(&out);
     }
@@ -357,13 +268,13 @@ static void says_why_there_is_no_second_pass(struct pipeline *p)
     struct gen_request r = hires_request();
 
     r.hires.scale = 1;
-    struct gen_result out = picture(p, &r);
+    struct gen_result out = pipeline_testing_draw(p, &r, NULL);
     CHECK(out.images && out.images[0].width == 64 && out.warnings.n == 1);
     CHECK(strstr(out.warnings.text[0], "no second pass"));
     pipeline_result_clear(&out);
     r = hires_request();
     r.hires.prompt = "a circle <lora:x:1>";
-    out = picture(p, &r);
+    out = pipeline_testing_draw(p, &r, NULL);
     CHECK(out.warnings.n == 1 && strstr(out.warnings.text[0], "does nothing"));
     pipeline_result_clear(&out);
 }
@@ -372,12 +283,9 @@ int main(void)
 {
     struct backend *b = NULL;
     struct pipeline *p = NULL;
-    struct error err = {0};
 
-    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err)) {
-        fprintf(stderr, "%s\n", err.text);
+    if (!pipeline_testing_open(&b, &p))
         return 1;
-    }
     enlarges_with_every_upscaler(p);
     keeps_the_first_passs_picture(p);
     takes_any_size_steps_sampler_and_prompt(p);
@@ -386,8 +294,7 @@ int main(void)
     stops_in_every_phase_and_runs_again(p);
     finishes_with_what_there_is(p);
     says_why_there_is_no_second_pass(p);
-    pipeline_close(p);
-    b->fn->close(b);
+    pipeline_testing_close(b, p);
     draws_the_same_for_any_number_of_threads();
     return TEST_END();
 }

@@ -1,28 +1,5 @@
 /* Masks, resize modes and inpainting models with the demo model. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
-#include "pipeline/pipeline.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-enum { NOISE_BYTES = 4000000 }; /* what a small process takes or not, beside 5 % of the plan */
-
-static const char model_path[] = "assets/demo-model";
+#include "pipeline/pipeline_testing.h"
 
 /* A picture of smooth colours and a mask whose right half is white. */
 struct scene {
@@ -33,15 +10,13 @@ struct scene {
 
 static struct gen_request request_of(int width, int height, const struct scene *s)
 {
-    struct gen_request r = gen_request_defaults();
+    struct gen_request r = pipeline_testing_request();
 
     r.mode = GEN_IMG2IMG;
-    r.prompt = "a red circle on a blue background";
     r.width = width;
     r.height = height;
     r.steps = 4;
     r.cfg_scale = 5;
-    r.seed = 5;
     r.denoising_strength = 1;
     r.input = (struct gen_input){s->picture.width, s->picture.height, s->mask.px != NULL};
     return r;
@@ -74,17 +49,12 @@ static void close_scene(struct scene *s)
 }
 
 static bool run(struct gen_result *out, const struct scene *s, const struct gen_request *r,
-                const struct watch *watch, struct error *err)
+                struct error *err)
 {
-    const struct pipeline_input input = {.image = &s->picture,
-                                         .mask = s->mask.px ? &s->mask : NULL};
-    struct gen_plan plan = {0};
-
-    *out = (struct gen_result){0};
-    bool ok = pipeline_plan(&plan, s->pipeline, r, NULL, err) &&
-              pipeline_run(out, s->pipeline, r, &plan, &input, watch, err);
-    gen_plan_clear(&plan);
-    return ok;
+    return pipeline_testing_generate(
+        out, s->pipeline, r,
+        &(struct pipeline_testing_run){.image = &s->picture, .mask = s->mask.px ? &s->mask : NULL},
+        err);
 }
 
 static struct gen_result draw(const struct scene *s, const struct gen_request *r)
@@ -93,27 +63,13 @@ static struct gen_result draw(const struct scene *s, const struct gen_request *r
     struct error err = {0};
     int width, height;
 
-    bool ok = run(&out, s, r, NULL, &err);
+    const bool ok = run(&out, s, r, &err);
     if (!ok)
         fprintf(stderr, "%s\n", err.text);
     gen_request_result_size(r, &width, &height);
     CHECK(ok && out.images && out.images[0].width == width && out.images[0].height == height);
-    ok = SANITIZED || !out.measured_peak_bytes ||
-         (out.measured_peak_bytes <= out.planned_peak_bytes &&
-          out.measured_peak_bytes + out.planned_peak_bytes / 20 + NOISE_BYTES >=
-              out.planned_peak_bytes);
-    if (!ok)
-        fprintf(stderr, "%dx%d: planned %zu, measured %zu\n", r->width, r->height,
-                out.planned_peak_bytes, out.measured_peak_bytes);
-    CHECK(ok);
+    CHECK(pipeline_testing_is_within_plan("img2img", &out));
     return out;
-}
-
-static bool same(const struct gen_result *a, const struct gen_result *b)
-{
-    const struct image *x = a->images, *y = b->images;
-    return x && y && x->width == y->width && x->height == y->height &&
-           memcmp(x->px, y->px, image_bytes(x)) == 0;
 }
 
 /* Pixels of columns from x0 up to x1 that are another picture's. */
@@ -165,7 +121,7 @@ static void fills_in_four_ways(struct pipeline *p)
         r.inpaint.fill = (enum mask_blend_fill)i;
         out[i] = draw(&s, &r);
         for (int k = 0; k < i; k++)
-            CHECK(!same(&out[k], &out[i]));
+            CHECK(!pipeline_testing_same_first(&out[k], &out[i]));
         CHECK(out[i].images && count_changed(&out[i].images[0], &s.picture, 0, 22) == 0);
     }
     for (int i = 0; i < MASK_BLEND_COUNT; i++)
@@ -184,7 +140,7 @@ static void shows_what_it_filled_in(struct pipeline *p)
     struct gen_result kept = draw(&s, &r);
     r.inpaint.fill = MASK_BLEND_NOTHING;
     struct gen_result empty = draw(&s, &r);
-    CHECK(kept.steps == 0 && empty.steps == 0 && !same(&kept, &empty));
+    CHECK(kept.steps == 0 && empty.steps == 0 && !pipeline_testing_same_first(&kept, &empty));
     pipeline_result_clear(&kept);
     pipeline_result_clear(&empty);
     close_scene(&s);
@@ -217,7 +173,7 @@ static void works_on_the_masks_surroundings_alone(struct pipeline *p)
     memset(s.mask.px, 0, mask_bytes(&s.mask)); /* nothing to cut out */
     pipeline_result_clear(&out);
     struct error err = {0};
-    CHECK(run(&out, &s, &r, NULL, &err) && out.images[0].width == 64 && out.warnings.n == 1);
+    CHECK(run(&out, &s, &r, &err) && out.images[0].width == 64 && out.warnings.n == 1);
     CHECK(strstr(out.warnings.text[0], "empty"));
     pipeline_result_clear(&out);
     close_scene(&s);
@@ -257,7 +213,7 @@ static void brings_a_picture_to_size_in_each_mode(struct pipeline *p)
         r.resize_mode = (enum resize_mode)i;
         out[i] = draw(&s, &r);
         for (int k = 0; k < i; k++)
-            CHECK(!same(&out[k], &out[i]));
+            CHECK(!pipeline_testing_same_first(&out[k], &out[i]));
     }
     for (int i = 0; i < RESIZE_MODE_COUNT; i++)
         pipeline_result_clear(&out[i]);
@@ -267,9 +223,6 @@ static void brings_a_picture_to_size_in_each_mode(struct pipeline *p)
 /* The noise of the web UIs' rule is that of txt2img: at full strength the picture all but is. */
 static void starts_from_the_same_noise_as_txt2img(struct pipeline *p)
 {
-    struct error err = {0};
-    struct gen_plan plan = {0};
-    struct gen_result plain = {0};
     struct scene s;
 
     if (!open_scene(&s, p, 64, 64, false))
@@ -280,18 +233,13 @@ static void starts_from_the_same_noise_as_txt2img(struct pipeline *p)
     r.img2img_rule = GEN_IMG2IMG_DIFFUSERS;
     struct gen_result other = draw(&s, &r);
     r.mode = GEN_TXT2IMG;
-    CHECK(pipeline_plan(&plan, p, &r, NULL, &err) &&
-          pipeline_run(&plain, p, &r, &plan, NULL, NULL, &err));
-    CHECK(web.steps == 4 && other.steps == 4 && !same(&web, &other));
+    struct gen_result plain = pipeline_testing_draw(p, &r, NULL);
+    CHECK(web.steps == 4 && other.steps == 4 && !pipeline_testing_same_first(&web, &other));
     if (plain.images && web.images && other.images) {
-        double near = 0, far = 0;
-        for (size_t i = 0; i < image_bytes(&plain.images[0]); i++) {
-            near += abs(plain.images[0].px[i] - web.images[0].px[i]);
-            far += abs(plain.images[0].px[i] - other.images[0].px[i]);
-        }
+        const double near = pipeline_testing_distance(&plain.images[0], &web.images[0]),
+                     far = pipeline_testing_distance(&plain.images[0], &other.images[0]);
         CHECK(near < far);
     }
-    gen_plan_clear(&plan);
     pipeline_result_clear(&plain);
     pipeline_result_clear(&web);
     pipeline_result_clear(&other);
@@ -308,11 +256,11 @@ static void refuses_pictures_that_were_not_planned_for(struct pipeline *p)
         return;
     struct gen_request r = request_of(64, 64, &s);
     r.input.has_mask = false;
-    CHECK(!run(&out, &s, &r, NULL, &err) && err.code == ERROR_INVALID);
+    CHECK(!run(&out, &s, &r, &err) && err.code == ERROR_INVALID);
     r.input.has_mask = true;
     r.input.width = 72;
     err = (struct error){0};
-    CHECK(!run(&out, &s, &r, NULL, &err) && strstr(err.text, "72x64"));
+    CHECK(!run(&out, &s, &r, &err) && strstr(err.text, "72x64"));
     close_scene(&s);
 }
 
@@ -330,17 +278,15 @@ static void draws_the_same_bits_however_it_is_run(struct pipeline *p)
     r.inpaint.fill = MASK_BLEND_FILL;
     r.inpaint.full_res = true;
     struct gen_result want = draw(&s, &r);
-    CHECK(cpu_backend_open(&b, 3, NULL, &err) && pipeline_open(&other, model_path, NULL, b, &err));
+    CHECK(cpu_backend_open(&b, 3, NULL, &err) &&
+          pipeline_open(&other, pipeline_testing_model, NULL, b, &err));
     if (other) {
         struct plan_bounds bounds = gen_plan_no_bounds(0);
-        const struct pipeline_input input = {&s.picture, &s.mask};
-        struct gen_plan plan = {0};
-        struct gen_result out = {0};
+        const struct pipeline_testing_run how = {&bounds, &s.picture, &s.mask, NULL, NULL};
         bounds.on.on[MEMORY_SEQUENTIAL_CPU_OFFLOAD] = bounds.on.on[MEMORY_VAE_TILING] = true;
-        CHECK(pipeline_plan(&plan, other, &r, &bounds, &err) &&
-              pipeline_run(&out, other, &r, &plan, &input, NULL, &err) && same(&want, &out));
+        struct gen_result out = pipeline_testing_draw(other, &r, &how);
+        CHECK(pipeline_testing_same_first(&want, &out));
         pipeline_result_clear(&out);
-        gen_plan_clear(&plan);
     }
     pipeline_close(other);
     if (b)
@@ -353,12 +299,9 @@ int main(void)
 {
     struct backend *b = NULL;
     struct pipeline *p = NULL;
-    struct error err = {0};
 
-    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err)) {
-        fprintf(stderr, "%s\n", err.text);
+    if (!pipeline_testing_open(&b, &p))
         return 1;
-    }
     changes_only_what_the_mask_covers(p);
     fills_in_four_ways(p);
     shows_what_it_filled_in(p);
@@ -368,7 +311,6 @@ int main(void)
     starts_from_the_same_noise_as_txt2img(p);
     refuses_pictures_that_were_not_planned_for(p);
     draws_the_same_bits_however_it_is_run(p);
-    pipeline_close(p);
-    b->fn->close(b);
+    pipeline_testing_close(b, p);
     return TEST_END();
 }

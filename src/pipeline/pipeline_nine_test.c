@@ -2,27 +2,11 @@
  *
  * With zeros for the new channels it draws what the demo model draws; with other weights it must
  * heed what it is shown. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
 #include "model/safetensors.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_testing.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum { OLD = 4, NEW = 9, TAPS = 9, HEADER_BYTES = 1 << 18, NAME_BYTES = 200 };
 
@@ -154,40 +138,20 @@ static void remove_model(const char *dir)
 static struct gen_result draw(struct pipeline *p, const struct gen_request *r,
                               const struct pipeline_input *input)
 {
-    struct gen_plan plan = {0};
-    struct gen_result out = {0};
-    struct error err = {0};
-
-    bool ok = pipeline_plan(&plan, p, r, NULL, &err) &&
-              pipeline_run(&out, p, r, &plan, input, NULL, &err);
-    if (!ok)
-        fprintf(stderr, "%s\n", err.text);
-    CHECK(ok && out.images);
-    gen_plan_clear(&plan);
-    return out;
+    return pipeline_testing_draw(
+        p, r, &(struct pipeline_testing_run){.image = input->image, .mask = input->mask});
 }
 
 static int furthest(const struct gen_result *a, const struct gen_result *b)
 {
-    const struct image *x = a->images, *y = b->images;
-    int most = 0;
-
-    if (!x || !y || x->width != y->width || x->height != y->height)
-        return 256;
-    for (size_t i = 0; i < image_bytes(x); i++) {
-        const int d = abs(x->px[i] - y->px[i]);
-        most = d > most ? d : most;
-    }
-    return most;
+    return pipeline_testing_furthest(a->images, b->images);
 }
 
 static struct gen_request request_of(enum gen_mode mode)
 {
-    struct gen_request r = gen_request_defaults();
+    struct gen_request r = pipeline_testing_request();
 
     r.mode = mode;
-    r.prompt = "a red circle on a blue background";
-    r.width = r.height = 64;
     r.steps = 3;
     r.cfg_scale = 5;
     r.denoising_strength = 0.8;
@@ -217,7 +181,7 @@ static void draws_what_the_plain_model_does_where_nothing_is_heeded(const struct
             fprintf(stderr, "kind %d: %d apart\n", i, furthest(&want, &out));
         CHECK(furthest(&want, &out) <= 1); /* longer sums round differently */
         CHECK(furthest(&want, &other) > 1);
-        CHECK(SANITIZED || out.planned_peak_bytes >= out.measured_peak_bytes);
+        CHECK(TEST_SANITIZED || out.planned_peak_bytes >= out.measured_peak_bytes);
         pipeline_result_clear(&want);
         pipeline_result_clear(&out);
         pipeline_result_clear(&other);

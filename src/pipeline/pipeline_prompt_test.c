@@ -1,32 +1,16 @@
 /* Prompt syntax in whole runs, with the demo model that lies in the repository. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
+#include "pipeline/pipeline_testing.h"
 #include "pipeline/stages.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-static const char model_path[] = "assets/demo-model";
-
 static struct gen_request request(const char *prompt)
 {
-    struct gen_request r = gen_request_defaults();
+    struct gen_request r = pipeline_testing_request();
     r.prompt = prompt;
-    r.width = r.height = 64;
     r.steps = 3;
-    r.seed = 5;
     return r;
 }
 
@@ -63,26 +47,15 @@ static struct text_cond encode(const struct fixture *f, const struct gen_request
 /* The caller clears it. */
 static struct gen_result draw(const struct fixture *f, const struct gen_request *r)
 {
-    struct gen_plan plan = {0};
-    struct gen_result out = {0};
-    struct error err = {0};
+    struct gen_result out = pipeline_testing_draw(f->pipeline, r, NULL);
 
-    const bool ok = pipeline_plan(&plan, f->pipeline, r, NULL, &err) &&
-                    pipeline_run(&out, f->pipeline, r, &plan, NULL, NULL, &err);
-    if (!ok)
-        fprintf(stderr, "%s: %s\n", r->prompt, err.text);
-    CHECK(ok && out.n_images == r->batch_size);
-#if !defined(SANITIZED)
-    CHECK(out.measured_peak_bytes <= out.planned_peak_bytes);
-#endif
-    gen_plan_clear(&plan);
+    CHECK(TEST_SANITIZED || out.measured_peak_bytes <= out.planned_peak_bytes);
     return out;
 }
 
 static bool same(const struct gen_result *a, int i, const struct gen_result *b, int k)
 {
-    return a->images && b->images &&
-           memcmp(a->images[i].px, b->images[k].px, image_bytes(&a->images[i])) == 0;
+    return a->images && b->images && pipeline_testing_same(&a->images[i], &b->images[k]);
 }
 
 static bool same_pictures(const struct fixture *f, const struct gen_request *x,
@@ -369,7 +342,7 @@ int main(void)
     struct fixture f = {NULL, NULL, NULL};
     struct error err = {0};
     const bool ok = cpu_backend_open(&f.backend, 2, "auto", &err) &&
-                    pipeline_open(&f.pipeline, model_path, NULL, f.backend, &err) &&
+                    pipeline_open(&f.pipeline, pipeline_testing_model, NULL, f.backend, &err) &&
                     tokenizer_open(&f.tokenizer, "assets/demo-model/tokenizer", &err);
     CHECK(ok);
     if (ok) {

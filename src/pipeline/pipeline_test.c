@@ -1,70 +1,5 @@
 /* Whole runs with the demo model that lies in the repository. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
-#include "pipeline/pipeline.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
-    __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-static const char model_path[] = "assets/demo-model";
-
-static struct gen_request small_request(void)
-{
-    struct gen_request r = gen_request_defaults();
-    r.prompt = "a red circle on a blue background";
-    r.width = 64;
-    r.height = 64;
-    r.steps = 2;
-    r.seed = 5;
-    return r;
-}
-
-/* Plans and runs; clear *out in any case. */
-static bool generate(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                     const struct image *input, const struct watch *watch, struct error *err)
-{
-    struct gen_plan plan = {0};
-
-    *out = (struct gen_result){0};
-    bool ok = pipeline_plan(&plan, p, r, NULL, err) &&
-              pipeline_run(out, p, r, &plan, &(struct pipeline_input){.image = input}, watch, err);
-    gen_plan_clear(&plan);
-    return ok;
-}
-
-/* For what must succeed. */
-static struct gen_result picture(struct pipeline *p, const struct gen_request *r,
-                                 const struct image *input)
-{
-    struct gen_result out;
-    struct error err = {0};
-
-    bool ok = generate(&out, p, r, input, NULL, &err);
-    if (!ok)
-        fprintf(stderr, "%s\n", err.text);
-    CHECK(ok && out.n_images == r->batch_size);
-    return out;
-}
-
-static bool same(const struct image *a, const struct image *b)
-{
-    return a && b && a->px && b->px && a->width == b->width && a->height == b->height &&
-           memcmp(a->px, b->px, image_bytes(a)) == 0;
-}
-
-static bool same_first(const struct gen_result *a, const struct gen_result *b)
-{
-    return a->images && b->images && same(&a->images[0], &b->images[0]);
-}
+#include "pipeline/pipeline_testing.h"
 
 /* A backend's function table that counts arenas. */
 struct counting {
@@ -86,19 +21,19 @@ static bool count_arena(struct backend *b, void **arena, size_t bytes, struct er
 static void takes_no_arena_for_the_second_run(struct backend *b)
 {
     struct counting counting = {.fn = *b->fn, .real = b->fn};
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct pipeline *p = NULL;
     struct error err = {0};
 
     counting.fn.arena_new = count_arena;
     b->fn = &counting.fn;
-    CHECK(pipeline_open(&p, model_path, NULL, b, &err));
+    CHECK(pipeline_open(&p, pipeline_testing_model, NULL, b, &err));
     if (p) {
-        struct gen_result first = picture(p, &r, NULL);
+        struct gen_result first = pipeline_testing_draw(p, &r, NULL);
         CHECK(counting.arenas == 1);
-        struct gen_result second = picture(p, &r, NULL);
+        struct gen_result second = pipeline_testing_draw(p, &r, NULL);
         CHECK(counting.arenas == 1);
-        CHECK(same_first(&first, &second));
+        CHECK(pipeline_testing_same_first(&first, &second));
         pipeline_result_clear(&first);
         pipeline_result_clear(&second);
     }
@@ -110,16 +45,16 @@ static struct gen_result with_threads(const char *isa, int n_threads, bool *exis
 {
     struct backend *b = NULL;
     struct pipeline *p = NULL;
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct gen_result out = {0};
     struct error err = {0};
 
     *exists = cpu_backend_open(&b, n_threads, isa, &err);
     if (!*exists)
         return out;
-    CHECK(pipeline_open(&p, model_path, NULL, b, &err));
+    CHECK(pipeline_open(&p, pipeline_testing_model, NULL, b, &err));
     if (p)
-        out = picture(p, &r, NULL);
+        out = pipeline_testing_draw(p, &r, NULL);
     pipeline_close(p);
     b->fn->close(b);
     return out;
@@ -138,9 +73,9 @@ static void draws_the_same_for_any_number_of_threads(void)
         n_checked++;
         for (int n = 2; n <= 3; n++) {
             struct gen_result more = with_threads(isas[i], n, &exists);
-            if (!same_first(&one, &more))
+            if (!pipeline_testing_same_first(&one, &more))
                 fprintf(stderr, "%s with %d threads: ", isas[i], n);
-            CHECK(same_first(&one, &more));
+            CHECK(pipeline_testing_same_first(&one, &more));
             pipeline_result_clear(&more);
         }
         pipeline_result_clear(&one);
@@ -156,14 +91,16 @@ static bool count_down(void *ctx)
 
 static void stops_when_asked_and_runs_again(struct pipeline *p)
 {
-    struct gen_request r = small_request();
-    struct gen_result want = picture(p, &r, NULL);
+    struct gen_request r = pipeline_testing_request();
+    struct gen_result want = pipeline_testing_draw(p, &r, NULL);
     int asked = 1 << 20;
     const struct watch counter = {.ctx = &asked, .cancelled = count_down};
     struct gen_result out;
     struct error err = {0};
 
-    CHECK(generate(&out, p, &r, NULL, &counter, &err) && same_first(&want, &out));
+    CHECK(pipeline_testing_generate(&out, p, &r, &(struct pipeline_testing_run){.watch = &counter},
+                                    &err) &&
+          pipeline_testing_same_first(&want, &out));
     pipeline_result_clear(&out);
     const int n_ops = (1 << 20) - asked;
     CHECK(n_ops > 100);
@@ -173,11 +110,12 @@ static void stops_when_asked_and_runs_again(struct pipeline *p)
     for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
         asked = at[i];
         err = (struct error){0};
-        CHECK(!generate(&out, p, &r, NULL, &counter, &err));
+        CHECK(!pipeline_testing_generate(&out, p, &r,
+                                         &(struct pipeline_testing_run){.watch = &counter}, &err));
         CHECK(err.code == ERROR_CANCELLED && !out.images);
         pipeline_result_clear(&out);
-        out = picture(p, &r, NULL);
-        CHECK(same_first(&want, &out));
+        out = pipeline_testing_draw(p, &r, NULL);
+        CHECK(pipeline_testing_same_first(&want, &out));
         pipeline_result_clear(&out);
     }
     pipeline_result_clear(&want);
@@ -197,13 +135,14 @@ static void see(void *ctx, enum plan_phase phase, double done, double total)
 
 static void tells_how_far_it_is(struct pipeline *p)
 {
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct seen seen = {.sound = true};
     const struct watch watch = {.ctx = &seen, .progress = see};
     struct gen_result out;
     struct error err = {0};
 
-    CHECK(generate(&out, p, &r, NULL, &watch, &err));
+    CHECK(pipeline_testing_generate(&out, p, &r, &(struct pipeline_testing_run){.watch = &watch},
+                                    &err));
     CHECK(seen.sound && out.steps == r.steps);
     CHECK(seen.last[PLAN_TEXT_ENCODE] == 1 && seen.last[PLAN_VAE_DECODE] == 1);
     CHECK(seen.last[PLAN_DENOISE] == r.steps && seen.last[PLAN_VAE_ENCODE] == 0);
@@ -220,31 +159,24 @@ static void see_part(void *ctx, enum plan_phase phase, double done, double total
 /* A sampler that decides on its steps itself only estimates them. */
 static void never_goes_back_where_it_can_only_estimate(struct pipeline *p)
 {
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct seen seen = {.sound = true};
     const struct watch watch = {.ctx = &seen, .progress = see_part};
     struct gen_result out;
     struct error err = {0};
 
     r.sampler = sampler_find("DPM adaptive", NULL);
-    CHECK(generate(&out, p, &r, NULL, &watch, &err));
+    CHECK(pipeline_testing_generate(&out, p, &r, &(struct pipeline_testing_run){.watch = &watch},
+                                    &err));
     CHECK(seen.sound && seen.last[PLAN_DENOISE] > 0.3);
     pipeline_result_clear(&out);
 }
 
-static double distance(const struct image *a, const struct image *b)
-{
-    double sum = 0;
-    for (size_t i = 0; i < image_bytes(a); i++)
-        sum += abs(a->px[i] - b->px[i]);
-    return sum / (double)image_bytes(a);
-}
-
 static void keeps_the_less_of_a_picture_the_stronger_it_is_told_to_change(struct pipeline *p)
 {
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     r.steps = 4;
-    struct gen_result start = picture(p, &r, NULL);
+    struct gen_result start = pipeline_testing_draw(p, &r, NULL);
     if (!start.images)
         return;
 
@@ -254,10 +186,11 @@ static void keeps_the_less_of_a_picture_the_stronger_it_is_told_to_change(struct
     double far[3] = {0};
     for (int i = 0; i < 3; i++) {
         r.denoising_strength = strength[i];
-        struct gen_result out = picture(p, &r, &start.images[0]);
+        struct gen_result out =
+            pipeline_testing_draw(p, &r, &(struct pipeline_testing_run){.image = &start.images[0]});
         CHECK(out.steps == (int)(4 * strength[i]));
         if (out.images)
-            far[i] = distance(&out.images[0], &start.images[0]);
+            far[i] = pipeline_testing_distance(&out.images[0], &start.images[0]);
         pipeline_result_clear(&out);
     }
     CHECK(far[0] < 16 && far[0] < far[1] && far[1] < far[2]);
@@ -266,7 +199,7 @@ static void keeps_the_less_of_a_picture_the_stronger_it_is_told_to_change(struct
 
 static void refuses_input_of_another_size(struct pipeline *p)
 {
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct image wide = {0};
     struct gen_result out;
     struct error err = {0};
@@ -274,10 +207,12 @@ static void refuses_input_of_another_size(struct pipeline *p)
     r.mode = GEN_IMG2IMG;
     CHECK(image_init(&wide, 72, 64, &err));
     memset(wide.px, 0, image_bytes(&wide));
-    CHECK(!generate(&out, p, &r, &wide, NULL, &err) && err.code == ERROR_INVALID);
+    CHECK(!pipeline_testing_generate(&out, p, &r, &(struct pipeline_testing_run){.image = &wide},
+                                     &err) &&
+          err.code == ERROR_INVALID);
     CHECK(strstr(err.text, "64x64") && !out.images);
     err = (struct error){0};
-    CHECK(!generate(&out, p, &r, NULL, NULL, &err) && err.code == ERROR_INVALID);
+    CHECK(!pipeline_testing_generate(&out, p, &r, NULL, &err) && err.code == ERROR_INVALID);
     image_clear(&wide);
 }
 
@@ -286,17 +221,19 @@ static void draws_a_batch_as_single_pictures_of_following_seeds(struct pipeline 
 {
     static const char *const samplers[] = {"Euler", "Euler a", "DPM++ SDE"};
     for (size_t i = 0; i < sizeof samplers / sizeof samplers[0]; i++) {
-        struct gen_request r = small_request();
+        struct gen_request r = pipeline_testing_request();
         r.sampler = sampler_find(samplers[i], NULL);
         r.batch_size = 2;
-        struct gen_result both = picture(p, &r, NULL);
+        struct gen_result both = pipeline_testing_draw(p, &r, NULL);
         r.batch_size = 1;
-        struct gen_result first = picture(p, &r, NULL);
+        struct gen_result first = pipeline_testing_draw(p, &r, NULL);
         r.seed++;
-        struct gen_result second = picture(p, &r, NULL);
+        struct gen_result second = pipeline_testing_draw(p, &r, NULL);
 
-        CHECK(same_first(&both, &first) && !same_first(&first, &second));
-        CHECK(both.images && second.images && same(&both.images[1], &second.images[0]));
+        CHECK(pipeline_testing_same_first(&both, &first) &&
+              !pipeline_testing_same_first(&first, &second));
+        CHECK(both.images && second.images &&
+              pipeline_testing_same(&both.images[1], &second.images[0]));
         pipeline_result_clear(&both);
         pipeline_result_clear(&first);
         pipeline_result_clear(&second);
@@ -307,9 +244,9 @@ static void draws_a_batch_as_single_pictures_of_following_seeds(struct pipeline 
 static void changes_a_picture_with_every_sampler(struct pipeline *p)
 {
     static const double strengths[] = {0.1, 0.25, 0.5, 1};
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     r.steps = 8;
-    struct gen_result start = picture(p, &r, NULL);
+    struct gen_result start = pipeline_testing_draw(p, &r, NULL);
 
     r.mode = GEN_IMG2IMG;
     r.prompt = "a green square on a yellow background";
@@ -317,9 +254,10 @@ static void changes_a_picture_with_every_sampler(struct pipeline *p)
         double apart[4] = {0};
         for (int i = 0; i < 4; i++) {
             r.denoising_strength = strengths[i];
-            struct gen_result out = picture(p, &r, &start.images[0]);
+            struct gen_result out = pipeline_testing_draw(
+                p, &r, &(struct pipeline_testing_run){.image = &start.images[0]});
             if (out.images)
-                apart[i] = distance(&out.images[0], &start.images[0]);
+                apart[i] = pipeline_testing_distance(&out.images[0], &start.images[0]);
             pipeline_result_clear(&out);
         }
         if (!(apart[0] < 8 && apart[1] < apart[3] && apart[3] > 20))
@@ -332,20 +270,20 @@ static void changes_a_picture_with_every_sampler(struct pipeline *p)
 
 static void runs_unguided_at_scale_1(struct pipeline *p)
 {
-    struct gen_request r = small_request();
+    struct gen_request r = pipeline_testing_request();
     struct gen_plan plan = {0};
     struct error err = {0};
 
     r.cfg_scale = 1;
     CHECK(pipeline_plan(&plan, p, &r, NULL, &err) && plan.phase[PLAN_DENOISE].batch == 1);
     gen_plan_clear(&plan);
-    struct gen_result plain = picture(p, &r, NULL);
+    struct gen_result plain = pipeline_testing_draw(p, &r, NULL);
     r.negative_prompt = "a green square";
-    struct gen_result other = picture(p, &r, NULL);
-    CHECK(same_first(&plain, &other));
+    struct gen_result other = pipeline_testing_draw(p, &r, NULL);
+    CHECK(pipeline_testing_same_first(&plain, &other));
     r.cfg_scale = 1.5;
-    struct gen_result guided = picture(p, &r, NULL);
-    CHECK(!same_first(&plain, &guided));
+    struct gen_result guided = pipeline_testing_draw(p, &r, NULL);
+    CHECK(!pipeline_testing_same_first(&plain, &guided));
     pipeline_result_clear(&plain);
     pipeline_result_clear(&other);
     pipeline_result_clear(&guided);
@@ -353,16 +291,16 @@ static void runs_unguided_at_scale_1(struct pipeline *p)
 
 static void skips_layers_of_the_text_encoder_that_exist(struct pipeline *p)
 {
-    struct gen_request r = small_request();
-    struct gen_result last = picture(p, &r, NULL);
+    struct gen_request r = pipeline_testing_request();
+    struct gen_result last = pipeline_testing_draw(p, &r, NULL);
     struct gen_result out;
     struct error err = {0};
 
     r.clip_skip = 2;
-    struct gen_result skipped = picture(p, &r, NULL);
-    CHECK(!same_first(&last, &skipped));
+    struct gen_result skipped = pipeline_testing_draw(p, &r, NULL);
+    CHECK(!pipeline_testing_same_first(&last, &skipped));
     r.clip_skip = model_view(pipeline_model(p))->clip[0].layers + 1;
-    CHECK(!generate(&out, p, &r, NULL, NULL, &err));
+    CHECK(!pipeline_testing_generate(&out, p, &r, NULL, &err));
     CHECK(err.code == ERROR_INVALID && strstr(err.text, "clip skip"));
     pipeline_result_clear(&last);
     pipeline_result_clear(&skipped);
@@ -370,13 +308,13 @@ static void skips_layers_of_the_text_encoder_that_exist(struct pipeline *p)
 
 static void plans_no_less_than_it_takes(struct pipeline *p)
 {
-#ifndef SANITIZED
+#if !TEST_SANITIZED
     const int sides[] = {64, 128, 256};
 
     for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
-        struct gen_request r = small_request();
+        struct gen_request r = pipeline_testing_request();
         r.width = r.height = sides[i];
-        struct gen_result out = picture(p, &r, NULL);
+        struct gen_result out = pipeline_testing_draw(p, &r, NULL);
         CHECK(out.planned_peak_bytes > 0 && out.planned_peak_bytes >= out.measured_peak_bytes);
         if (out.planned_peak_bytes < out.measured_peak_bytes)
             fprintf(stderr, "%d: planned %zu, measured %zu\n", sides[i], out.planned_peak_bytes,
@@ -392,12 +330,9 @@ int main(void)
 {
     struct backend *b = NULL;
     struct pipeline *p = NULL;
-    struct error err = {0};
 
-    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err)) {
-        fprintf(stderr, "%s\n", err.text);
+    if (!pipeline_testing_open(&b, &p))
         return 1;
-    }
     plans_no_less_than_it_takes(p);
     takes_no_arena_for_the_second_run(b);
     stops_when_asked_and_runs_again(p);
@@ -409,8 +344,7 @@ int main(void)
     changes_a_picture_with_every_sampler(p);
     runs_unguided_at_scale_1(p);
     skips_layers_of_the_text_encoder_that_exist(p);
-    pipeline_close(p);
-    b->fn->close(b);
+    pipeline_testing_close(b, p);
     draws_the_same_for_any_number_of_threads();
     return TEST_END();
 }

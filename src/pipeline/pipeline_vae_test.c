@@ -1,22 +1,13 @@
 /* Whole runs with another VAE than the model's own. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_testing.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static const char model_path[] = "assets/demo-model",
-                  tiny_path[] = "tests/data/taesd-random.safetensors";
+static const char tiny_path[] = "tests/data/taesd-random.safetensors";
 
 static struct gen_request small_request(void)
 {
-    struct gen_request r = gen_request_defaults();
-    r.prompt = "a red circle on a blue background";
+    struct gen_request r = pipeline_testing_request();
     r.width = 96;
     r.height = 128;
-    r.steps = 2;
-    r.seed = 5;
     return r;
 }
 
@@ -24,32 +15,16 @@ static struct gen_request small_request(void)
 static struct image draw(struct pipeline *p, const struct gen_request *r, const struct image *input,
                          const struct plan_bounds *bounds, struct plan_levers *levers)
 {
-    struct gen_plan plan = {0};
-    struct gen_result out = {0};
+    struct gen_result out = pipeline_testing_draw(
+        p, r, &(struct pipeline_testing_run){.bounds = bounds, .image = input, .levers = levers});
     struct image image = {0};
-    struct error err = {0};
 
-    bool ok = pipeline_plan(&plan, p, r, bounds, &err);
-    if (ok && levers)
-        *levers = plan.levers;
-    ok =
-        ok && pipeline_run(&out, p, r, &plan, &(struct pipeline_input){.image = input}, NULL, &err);
-    if (!ok)
-        fprintf(stderr, "%s\n", err.text);
-    CHECK(ok);
-    if (ok) {
+    if (out.images) {
         image = out.images[0];
         out.images[0] = (struct image){0};
     }
     pipeline_result_clear(&out);
-    gen_plan_clear(&plan);
     return image;
-}
-
-static bool same(const struct image *a, const struct image *b)
-{
-    return a->px && b->px && a->width == b->width && a->height == b->height &&
-           memcmp(a->px, b->px, image_bytes(a)) == 0;
 }
 
 static void set_vae(struct pipeline *p, const char *path)
@@ -72,8 +47,8 @@ static void draws_with_the_vae_that_was_set(struct pipeline *p)
     set_vae(p, NULL);
     struct image again = draw(p, &r, NULL, NULL, NULL);
 
-    CHECK(same(&own, &copy) && same(&own, &again));
-    CHECK(tiny.px && !same(&own, &tiny));
+    CHECK(pipeline_testing_same(&own, &copy) && pipeline_testing_same(&own, &again));
+    CHECK(tiny.px && !pipeline_testing_same(&own, &tiny));
     image_clear(&own);
     image_clear(&copy);
     image_clear(&tiny);
@@ -92,18 +67,18 @@ static void draws_the_same_with_the_tiny_one_in_bands(struct pipeline *p)
     struct image input = draw(p, &r, NULL, NULL, NULL);
     struct image banded = draw(p, &r, NULL, &bounds, &levers);
     CHECK(levers.vae == PLAN_VAE_EXACT && levers.band_rows > 0);
-    CHECK(same(&input, &banded));
+    CHECK(pipeline_testing_same(&input, &banded));
 
     r.mode = GEN_IMG2IMG;
     struct image again = draw(p, &r, &input, NULL, NULL);
     struct image again_banded = draw(p, &r, &input, &bounds, NULL);
-    CHECK(same(&again, &again_banded) && !same(&again, &input));
+    CHECK(pipeline_testing_same(&again, &again_banded) && !pipeline_testing_same(&again, &input));
     r.denoising_strength = 0; /* no step: what the encoder and the decoder make of it */
     r.seed++;
     struct image kept = draw(p, &r, &input, NULL, NULL);
     r.seed++;
     struct image kept_too = draw(p, &r, &input, NULL, NULL);
-    CHECK(same(&kept, &kept_too)); /* a tiny encoder draws no noise */
+    CHECK(pipeline_testing_same(&kept, &kept_too)); /* a tiny encoder draws no noise */
     set_vae(p, NULL);
     image_clear(&input);
     image_clear(&banded);
@@ -117,15 +92,11 @@ int main(void)
 {
     struct backend *b = NULL;
     struct pipeline *p = NULL;
-    struct error err = {0};
 
-    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err)) {
-        fprintf(stderr, "%s\n", err.text);
+    if (!pipeline_testing_open(&b, &p))
         return 1;
-    }
     draws_with_the_vae_that_was_set(p);
     draws_the_same_with_the_tiny_one_in_bands(p);
-    pipeline_close(p);
-    b->fn->close(b);
+    pipeline_testing_close(b, p);
     return TEST_END();
 }

@@ -1,14 +1,8 @@
 /* Previews: colours, sizes, the tiny decoder against PyTorch's answer, and their place in a run. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
 #include "model/tensor_file.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_testing.h"
 #include "pipeline/preview.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-static const char model_path[] = "assets/demo-model";
 static const char tiny_path[] = "tests/data/taesd-random.safetensors";
 
 static struct preview *open(const struct model *m, const char *taesd, struct backend *b)
@@ -168,27 +162,6 @@ static void take(void *ctx, const float *latent, int w, int h, double done)
     s->last = draw(s->preview, latent, w, h);
 }
 
-static struct image run(struct pipeline *p, const struct gen_request *r, const struct watch *watch)
-{
-    struct gen_plan plan = {0};
-    struct gen_result out = {0};
-    struct image image = {0};
-    struct error err = {0};
-
-    bool ok = pipeline_plan(&plan, p, r, NULL, &err) &&
-              pipeline_run(&out, p, r, &plan, NULL, watch, &err);
-    if (!ok)
-        fprintf(stderr, "%s\n", err.text);
-    CHECK(ok);
-    if (ok) {
-        image = out.images[0];
-        out.images[0] = (struct image){0};
-    }
-    pipeline_result_clear(&out);
-    gen_plan_clear(&plan);
-    return image;
-}
-
 static void shows_a_run_without_touching_it(struct pipeline *p, struct backend *b)
 {
     struct gen_request r = gen_request_defaults();
@@ -200,17 +173,18 @@ static void shows_a_run_without_touching_it(struct pipeline *p, struct backend *
     r.steps = 3;
     r.batch_size = 2;
     CHECK(pipeline_set_vae(p, tiny_path, &err));
-    struct image want = run(p, &r, NULL);
+    struct gen_result want = pipeline_testing_draw(p, &r, NULL);
     struct shown shown = {.preview = open(pipeline_model(p), tiny_path, b)};
     const struct watch watch = {.ctx = &shown, .denoised = take};
-    struct image have = run(p, &r, &watch);
+    struct gen_result have =
+        pipeline_testing_draw(p, &r, &(struct pipeline_testing_run){.watch = &watch});
 
     CHECK(shown.n == 3 && shown.done == 1);
-    CHECK(have.px && want.px && memcmp(have.px, want.px, image_bytes(&want)) == 0);
+    CHECK(pipeline_testing_same_first(&have, &want));
     /* Euler's last step goes to the clean latent itself, which the run then decodes. */
-    CHECK(shown.last.px && memcmp(shown.last.px, want.px, image_bytes(&want)) == 0);
-    image_clear(&want);
-    image_clear(&have);
+    CHECK(pipeline_testing_same(&shown.last, want.images));
+    pipeline_result_clear(&want);
+    pipeline_result_clear(&have);
     image_clear(&shown.last);
     preview_close(shown.preview);
     CHECK(pipeline_set_vae(p, NULL, &err));
@@ -223,7 +197,7 @@ int main(void)
     struct error err = {0};
 
     if (!cpu_backend_open(&b, 2, "portable", &err) ||
-        !pipeline_open(&p, model_path, NULL, b, &err)) {
+        !pipeline_open(&p, pipeline_testing_model, NULL, b, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }

@@ -1,12 +1,8 @@
 /* Pictures through an upscaler of random weights: sizes, memory, and the same pixels however many
  * rows at a time. */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
+#include "pipeline/pipeline_testing.h"
 #include "pipeline/upscale.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { WIDTH = 8, GROWTH = 4 };
@@ -116,12 +112,6 @@ static struct image enlarge(const struct scene *s, const struct image *in,
     return out;
 }
 
-static bool same(const struct image *a, const struct image *b)
-{
-    return a->px && b->px && image_bytes(a) == image_bytes(b) &&
-           memcmp(a->px, b->px, image_bytes(a)) == 0;
-}
-
 static void gives_the_same_pixels_for_any_number_of_rows(const struct scene *s)
 {
     static const int folds[] = {1, 2, 4};
@@ -135,7 +125,7 @@ static void gives_the_same_pixels_for_any_number_of_rows(const struct scene *s)
         for (int rows = 1; rows < 9; rows += 3) {
             struct image tiled =
                 enlarge(s, &in, &(struct upscale_bounds){.rows = rows, .up_rows = rows}, scale);
-            CHECK(same(&whole, &tiled));
+            CHECK(pipeline_testing_same(&whole, &tiled));
             image_clear(&tiled);
         }
         image_clear(&whole);
@@ -154,7 +144,7 @@ static void reads_both_spellings_and_every_place_of_the_names(const struct scene
         if (i == 0)
             want = have;
         else {
-            CHECK(same(&want, &have));
+            CHECK(pipeline_testing_same(&want, &have));
             image_clear(&have);
         }
     }

@@ -1,0 +1,145 @@
+/* For the pipeline's tests: the demo model, small requests, pictures and how far they lie apart. */
+#ifndef PIPELINE_PIPELINE_TESTING_H
+#define PIPELINE_PIPELINE_TESTING_H
+
+#include "base/test.h"
+#include "engine/cpu/cpu_backend.h"
+#include "pipeline/pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char pipeline_testing_model[] = "assets/demo-model";
+
+/* What a small process takes or not and what is read ahead on a busy machine, beside 5 % of the
+ * plan. */
+enum { PIPELINE_TESTING_NOISE_BYTES = 4000000 };
+
+/* Two threads and the demo model; false says why not.  The caller closes both in any case. */
+static inline bool pipeline_testing_open(struct backend **b, struct pipeline **p)
+{
+    struct error err = {0};
+
+    const bool ok = cpu_backend_open(b, 2, NULL, &err) &&
+                    pipeline_open(p, pipeline_testing_model, NULL, *b, &err);
+    if (!ok)
+        fprintf(stderr, "%s\n", err.text);
+    return ok;
+}
+
+/* Accepts what a failed start leaves behind. */
+static inline void pipeline_testing_close(struct backend *b, struct pipeline *p)
+{
+    pipeline_close(p);
+    if (b)
+        b->fn->close(b);
+}
+
+/* 64x64 in two steps. */
+static inline struct gen_request pipeline_testing_request(void)
+{
+    struct gen_request r = gen_request_defaults();
+    r.prompt = "a red circle on a blue background";
+    r.width = 64;
+    r.height = 64;
+    r.steps = 2;
+    r.seed = 5;
+    return r;
+}
+
+/* Beside the request; every field may be NULL. */
+struct pipeline_testing_run {
+    const struct plan_bounds *bounds;
+    const struct image *image;
+    const struct mask *mask;
+    const struct watch *watch;
+    struct plan_levers *levers; /* receives those of the plan */
+};
+
+/* Plans and runs; run may be NULL.  Clear *out in any case. */
+static inline bool pipeline_testing_generate(struct gen_result *out, struct pipeline *p,
+                                             const struct gen_request *r,
+                                             const struct pipeline_testing_run *run,
+                                             struct error *err)
+{
+    const struct pipeline_testing_run none = {NULL, NULL, NULL, NULL, NULL};
+    struct gen_plan plan = {0};
+
+    run = run ? run : &none;
+    *out = (struct gen_result){0};
+    const bool planned = pipeline_plan(&plan, p, r, run->bounds, err);
+    if (planned && run->levers)
+        *run->levers = plan.levers;
+    const bool ok =
+        planned && pipeline_run(out, p, r, &plan, &(struct pipeline_input){run->image, run->mask},
+                                run->watch, err);
+    gen_plan_clear(&plan);
+    return ok;
+}
+
+/* For what must succeed. */
+static inline struct gen_result pipeline_testing_draw(struct pipeline *p,
+                                                      const struct gen_request *r,
+                                                      const struct pipeline_testing_run *run)
+{
+    struct gen_result out;
+    struct error err = {0};
+
+    const bool ok = pipeline_testing_generate(&out, p, r, run, &err);
+    if (!ok)
+        fprintf(stderr, "%s: %s\n", r->prompt, err.text);
+    CHECK(ok && out.n_images == r->batch_size);
+    return out;
+}
+
+static inline bool pipeline_testing_same(const struct image *a, const struct image *b)
+{
+    return a && b && a->px && b->px && a->width == b->width && a->height == b->height &&
+           memcmp(a->px, b->px, image_bytes(a)) == 0;
+}
+
+/* The first pictures of two runs. */
+static inline bool pipeline_testing_same_first(const struct gen_result *a,
+                                               const struct gen_result *b)
+{
+    return a->images && b->images && pipeline_testing_same(&a->images[0], &b->images[0]);
+}
+
+/* Largest difference of two samples, in 8-bit steps; above any where the sizes differ. */
+static inline int pipeline_testing_furthest(const struct image *a, const struct image *b)
+{
+    int most = 0;
+
+    if (!a || !b || !a->px || !b->px || a->width != b->width || a->height != b->height)
+        return 256;
+    for (size_t i = 0; i < image_bytes(a); i++) {
+        const int d = abs(a->px[i] - b->px[i]);
+        most = d > most ? d : most;
+    }
+    return most;
+}
+
+/* Mean difference of two samples of pictures of the same size. */
+static inline double pipeline_testing_distance(const struct image *a, const struct image *b)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < image_bytes(a); i++)
+        sum += abs(a->px[i] - b->px[i]);
+    return sum / (double)image_bytes(a);
+}
+
+/* The measured peak is not above the plan, and not far below; says the figures where it is. */
+static inline bool pipeline_testing_is_within_plan(const char *what, const struct gen_result *r)
+{
+    const size_t plan = r->planned_peak_bytes, measured = r->measured_peak_bytes;
+    const bool ok =
+        TEST_SANITIZED || measured == 0 ||
+        (measured <= plan && measured + plan / 20 + PIPELINE_TESTING_NOISE_BYTES >= plan);
+
+    if (!ok)
+        fprintf(stderr, "%s: planned %zu, measured %zu\n", what, plan, measured);
+    return ok;
+}
+
+#endif
