@@ -5,6 +5,7 @@
 #include "generator/generator_tokenizer.h"
 #include "model/model_vae_find.h"
 #include "pipeline/pipeline_loras.h"
+#include "plan/plan_policy.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,15 @@ static bool is_open(const struct generator *g, const struct generator_model *wan
 static struct settings_origins no_origins(void)
 {
     return (struct settings_origins){{0}};
+}
+
+/* Scratch memory that the last job left for the next one makes room for what is read now, unless
+ * the user wants it kept.  A model that goes takes its own along anyway. */
+static void clean_up_before_loading(struct generator *g)
+{
+    if (plan_policy_of(g->options.settings).optimization[MEMORY_CLEANUP_BEFORE_LOADING] !=
+        TRI_FALSE)
+        generator_release(g);
 }
 
 bool generator_open_model(struct generator *g, const struct gen_job *j, struct error *err)
@@ -88,6 +98,7 @@ bool generator_open_vae(struct generator *g, const struct gen_job *j, struct err
     if (strcmp(path, l->vae) == 0)
         return true;
     l->vae[0] = 0;
+    clean_up_before_loading(g);
     if (!pipeline_set_vae(l->pipeline, path[0] ? path : NULL, err)) {
         generator_unload(g); /* half replaced is no state to go on from */
         return false;
@@ -106,6 +117,7 @@ bool generator_open_refiner(struct generator *g, const struct gen_job *j, struct
     if (strcmp(found.path, l->refiner) == 0)
         return true;
     l->refiner[0] = 0;
+    clean_up_before_loading(g);
     if (!pipeline_set_refiner(l->pipeline, found.path[0] ? found.path : NULL, err))
         return error_prefix(err, "%s", generator_field_name(g, GENERATOR_REFINER));
     snprintf(l->refiner, sizeof l->refiner, "%s", found.path);

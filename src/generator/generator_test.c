@@ -2,7 +2,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/test.h"
-#include "generator/generator.h"
+#include "engine/cpu/cpu_backend.h"
+#include "generator/generator_internal.h"
 #include "generator/generator_library.h"
 #include "generator/generator_plan.h"
 #include "image/image_format.h"
@@ -388,6 +389,88 @@ static void gives_memory_back(void)
     remove_pictures();
 }
 
+/* A device that counts arenas. */
+struct counting {
+    struct backend_functions fn; /* first: the two are the same pointer */
+    const struct backend_functions *real;
+    int alive, made;
+};
+
+static struct counting *counting_of(struct backend *b)
+{
+    union {
+        const struct backend_functions *in;
+        struct counting *out;
+    } edge = {.in = b->fn};
+    return edge.out;
+}
+
+static bool count_new(struct backend *b, void **arena, size_t bytes, struct error *err)
+{
+    struct counting *c = counting_of(b);
+    const bool ok = c->real->arena_new(b, arena, bytes, err);
+    c->alive += ok;
+    c->made += ok;
+    return ok;
+}
+
+static void count_free(struct backend *b, void *arena, size_t bytes)
+{
+    counting_of(b)->alive--;
+    counting_of(b)->real->arena_free(b, arena, bytes);
+}
+
+/* Two jobs, the second with another VAE, which is loaded before it. */
+static void cleans_up_as_the_settings_say(void)
+{
+    static const struct {
+        const char *why;
+        enum tri after, before;
+        int alive, alive_prepared,
+            made; /* arenas: after the first job, before the second; in all */
+    } row[] = {
+        {"a CPU's default", TRI_AUTO, TRI_AUTO, 0, 0, 2},
+        {"forced", TRI_TRUE, TRI_TRUE, 0, 0, 2},
+        {"kept after a generation, but not over loading", TRI_FALSE, TRI_TRUE, 1, 0, 2},
+        {"the same by default", TRI_FALSE, TRI_AUTO, 1, 0, 2},
+        {"kept", TRI_FALSE, TRI_FALSE, 1, 1, 1},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct generator *g = open_generator();
+        struct gen_job j = small_job();
+        struct generator_task task = {.job = &j, .path = path_of, .path_ctx = png};
+        struct generator_result r = {0};
+        struct error err = {0};
+
+        settings.force_cleanup_after_generation = row[i].after;
+        settings.cleanup_before_loading = row[i].before;
+        CHECK(cpu_backend_open(&g->backend, 2, NULL, &err));
+        struct counting c = {.fn = *g->backend->fn, .real = g->backend->fn};
+        c.fn.arena_new = count_new;
+        c.fn.arena_free = count_free;
+        g->backend->fn = &c.fn;
+        CHECK(make(g, &j, NULL, NULL, &r, &err) && c.made == 1);
+        generator_result_clear(&r);
+        j.vae = "taesd-random"; /* needs less than the model's own */
+        const int alive = c.alive;
+        CHECK(generator_prepare(g, &task, &err));
+        const int prepared = c.alive;
+        CHECK(generator_run(g, NULL, &r, &err));
+        generator_result_clear(&r);
+        if (alive != row[i].alive || prepared != row[i].alive_prepared || c.made != row[i].made)
+            fprintf(stderr, "row: %s: %d, %d, %d (%s)\n", row[i].why, alive, prepared, c.made,
+                    err.text);
+        CHECK(alive == row[i].alive && prepared == row[i].alive_prepared && c.made == row[i].made);
+        generator_unload(g);
+        CHECK(c.alive == 0);
+        g->backend->fn = c.real;
+        generator_close(g);
+    }
+    settings.force_cleanup_after_generation = settings.cleanup_before_loading = TRI_AUTO;
+    remove_pictures();
+}
+
 /* A model that nobody uses leaves, and comes back for the next job. */
 static void unloads_what_is_idle(void)
 {
@@ -437,6 +520,7 @@ int main(void)
 
     settings_defaults(&settings, &origins);
     settings.threads = 2;
+    snprintf(settings.vae_dir, sizeof settings.vae_dir, "tests/data");
     if (!mkdtemp(folder) || !generator_library_open(&library, &settings, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
@@ -448,6 +532,7 @@ int main(void)
     tells_of_another_size();
     enlarges_pictures();
     gives_memory_back();
+    cleans_up_as_the_settings_say();
     unloads_what_is_idle();
     plans_for_another_process();
     library_close(library);
