@@ -1,5 +1,7 @@
 #include "engine/layout_place.h"
 
+#include "engine/layout_room.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,20 +9,30 @@
 enum {
     SHORT_LIFE_OPS = 20, /* what lives no longer may be kept apart from the rest */
     TRIES = 5,
-    MOST_BY_SIZE = 1 << 10 /* placing the largest first takes quadratic time */
+    MOST_BY_SIZE = 1 << 10, /* placing the largest first takes quadratic time */
+    NONE = -1
 };
 
 struct placing {
     struct layout_block *blocks;
     int n;
-    int *order, *other;          /* n numbers of blocks each */
+    int *order, *other; /* n numbers of blocks each */
+    int last;           /* op to which the longest life lasts */
+    size_t *best;       /* offsets of the smallest arena so far, by block */
+    size_t arena;
+    size_t most; /* a larger one is of no use */
+
+    /* Oldest first. */
+    int *ending;             /* by op: a block whose life ends there and that others meet; NONE */
+    int *next_ending;        /* by block: another one */
+    struct layout_room room; /* what is taken at the op at hand */
+    struct layout_room with; /* the same for one block, with answers that it will meet */
+    int n_ended;             /* ops whose blocks are given back */
+
+    /* Largest first. */
     struct layout_block *placed; /* copies by rising offset, close together for the search */
     int n_placed;
     const struct layout_block **meets; /* those of them that are alive together with one block */
-    int last;                          /* op to which the longest life lasts */
-    size_t *best;                      /* offsets of the smallest arena so far */
-    size_t arena;
-    size_t most; /* a larger one is of no use */
 };
 
 typedef bool (*before_fn)(const struct layout_block *a, const struct layout_block *b);
@@ -35,20 +47,34 @@ static bool is_older(const struct layout_block *a, const struct layout_block *b)
     return a->first < b->first || (a->first == b->first && a->bytes > b->bytes);
 }
 
-/* Merge sort: stable, so that equal graphs get equal layouts everywhere. */
+/* The end of a run that is in order already. */
+static int end_of_run(const struct placing *p, int from, before_fn before)
+{
+    int end = from < p->n ? from + 1 : p->n;
+
+    while (end < p->n && !before(&p->blocks[p->order[end]], &p->blocks[p->order[end - 1]]))
+        end++;
+    return end;
+}
+
+/* Merge sort: stable, so that equal graphs get equal layouts everywhere.  Runs are taken as they
+ * are found: tensors and workspaces come by rising age each. */
 static void sort(struct placing *p, before_fn before)
 {
+    int runs = p->n;
+
     for (int i = 0; i < p->n; i++)
         p->order[i] = i;
-    for (int run = 1; run < p->n; run *= 2) {
-        for (int lo = 0; lo < p->n; lo += 2 * run) {
-            int mid = lo + run < p->n ? lo + run : p->n;
-            int hi = lo + 2 * run < p->n ? lo + 2 * run : p->n;
+    while (runs > 1) {
+        runs = 0;
+        for (int lo = 0; lo < p->n; runs++) {
+            const int mid = end_of_run(p, lo, before), hi = end_of_run(p, mid, before);
             for (int a = lo, b = mid, k = lo; k < hi; k++) {
                 bool take_b = a >= mid ||
                               (b < hi && before(&p->blocks[p->order[b]], &p->blocks[p->order[a]]));
                 p->other[k] = take_b ? p->order[b++] : p->order[a++];
             }
+            lo = hi;
         }
         int *swap = p->order;
         p->order = p->other;
@@ -105,25 +131,6 @@ static size_t find_gap(const struct placing *p, const struct layout_block *block
     return best != SIZE_MAX ? best : at;
 }
 
-/* The highest place below `top` that holds the block; where there is none, the lowest above. Placed
- * blocks may overlap where they never meet, so each is held against the place itself. */
-static size_t find_high(const struct placing *p, const struct layout_block *block, size_t top)
-{
-    const int n = list_meeting(p, block);
-    size_t end = top, at = 0;
-
-    for (int k = n - 1; k >= 0; k--) {
-        const struct layout_block *other = p->meets[k];
-        const size_t other_end = other->offset + other->bytes;
-        at = other_end > at ? other_end : at;
-        if (other->offset < end && (end < block->bytes || other_end > end - block->bytes))
-            end = other->offset;
-    }
-    if (end >= block->bytes)
-        return end - block->bytes;
-    return at > top ? at : top;
-}
-
 static void put(struct placing *p, int block, size_t offset)
 {
     int low = 0, high = p->n_placed; /* behind all that begin at the offset or below */
@@ -174,37 +181,95 @@ static bool is_answer(const struct placing *p, const struct layout_block *block)
     return block->last == p->last && block->first > 0;
 }
 
-static void forget_dead(struct placing *p, int now)
+/* Lists whose place is given back when.  A block that dies with its op, the last to be placed
+ * there, meets nobody that comes later: most workspaces. */
+static void list_endings(struct placing *p)
 {
-    int alive = 0;
-    for (int k = 0; k < p->n_placed; k++)
-        if (p->placed[k].last >= now)
-            p->placed[alive++] = p->placed[k];
-    p->n_placed = alive;
+    for (int op = 0; op <= p->last; op++)
+        p->ending[op] = NONE;
+    for (int i = 0; i < p->n; i++) {
+        const int block = p->order[i], first = p->blocks[block].first, last = p->blocks[block].last;
+        p->next_ending[block] = block; /* of itself: never taken */
+        if (first == last && (i + 1 == p->n || p->blocks[p->order[i + 1]].first > first))
+            continue;
+        p->next_ending[block] = p->ending[last];
+        p->ending[last] = block;
+    }
 }
 
-/* Oldest first: only what is alive needs to be looked at.  Where short lives go above, the answer
- * has its place there, too, from the start, so that nothing that it meets settles in it.  Ends as
- * soon as more than `most` is needed. */
+/* Gives back what is dead at op `now`. */
+static void end_lives(struct placing *p, int now)
+{
+    for (; p->n_ended < now; p->n_ended++)
+        for (int i = p->ending[p->n_ended]; i != NONE; i = p->next_ending[i])
+            layout_room_give(&p->room, p->blocks[i].offset,
+                             p->blocks[i].offset + p->blocks[i].bytes);
+}
+
+/* What is taken for a block.  Answers were placed before others, which meet them only once they
+ * live: [next, n_answers) of them do not yet. */
+static const struct layout_room *room_for(struct placing *p, const struct layout_block *block,
+                                          int next, int n_answers)
+{
+    const struct layout_room *room = &p->room;
+
+    for (int i = next; i < n_answers; i++) {
+        const struct layout_block *answer = &p->blocks[p->other[i]];
+        if (answer->first > block->last)
+            break; /* they come by rising age, too */
+        if (room == &p->room) {
+            memcpy(p->with.taken, p->room.taken, (size_t)p->room.n * sizeof *p->room.taken);
+            p->with.n = p->room.n;
+            room = &p->with;
+        }
+        layout_room_take(&p->with, answer->offset, answer->offset + answer->bytes);
+    }
+    return room;
+}
+
+/* Places the answers, which all meet each other, in p->other; returns how many. */
+static int place_answers(struct placing *p, size_t top)
+{
+    int n = 0;
+
+    p->with.n = 0;
+    for (int i = 0; i < p->n; i++) {
+        struct layout_block *block = &p->blocks[p->order[i]];
+        if (!is_answer(p, block))
+            continue;
+        block->offset = layout_room_find_high(&p->with, block->bytes, top);
+        layout_room_take(&p->with, block->offset, block->offset + block->bytes);
+        p->other[n++] = p->order[i];
+    }
+    return n;
+}
+
+/* Oldest first: only what is alive needs to be looked at, and none of that overlaps.  Where short
+ * lives go above, the answer has its place there, too, from the start, so that nothing that it
+ * meets settles in it.  Ends as soon as more than `most` is needed. */
 static void oldest_first(struct placing *p, int short_life, size_t top, size_t most)
 {
-    int now = 0;
+    const int n_answers = short_life ? place_answers(p, top) : 0;
+    int next = 0; /* answer to come alive */
 
-    p->n_placed = 0;
-    for (int i = 0; i < p->n && short_life; i++)
-        if (is_answer(p, &p->blocks[p->order[i]]))
-            put(p, p->order[i], find_high(p, &p->blocks[p->order[i]], top));
+    p->room.n = p->n_ended = 0;
     for (int i = 0; i < p->n; i++) {
-        const struct layout_block *block = &p->blocks[p->order[i]];
+        struct layout_block *block = &p->blocks[p->order[i]];
+        end_lives(p, block->first);
+        for (; next < n_answers && p->blocks[p->other[next]].first <= block->first; next++) {
+            const struct layout_block *answer = &p->blocks[p->other[next]];
+            layout_room_take(&p->room, answer->offset, answer->offset + answer->bytes);
+        }
         if (short_life && is_answer(p, block))
             continue;
-        if (block->first > now)
-            forget_dead(p, block->first);
-        now = block->first;
-        bool is_short = block->last - block->first < short_life;
-        put(p, p->order[i], is_short ? find_high(p, block, top) : find_gap(p, block));
+        const struct layout_room *room = room_for(p, block, next, n_answers);
+        block->offset = block->last - block->first < short_life
+                            ? layout_room_find_high(room, block->bytes, top)
+                            : layout_room_find_gap(room, block->bytes);
         if (block->offset + block->bytes > most)
             return;
+        if (p->next_ending[p->order[i]] != p->order[i])
+            layout_room_take(&p->room, block->offset, block->offset + block->bytes);
     }
     keep_if_best(p);
 }
@@ -229,24 +294,12 @@ static void search_top(struct placing *p, size_t least, size_t good)
     }
 }
 
-static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
+static void try_orders(struct placing *p, size_t least)
 {
-    int n_ops = 0;
-    for (int i = 0; i < p->n; i++)
-        n_ops = p->blocks[i].last + 1 > n_ops ? p->blocks[i].last + 1 : n_ops;
-    p->last = n_ops - 1;
-    size_t *change = calloc((size_t)n_ops + 1, sizeof *change);
-    if (!change)
-        return error_set(err, ERROR_MEMORY, "no memory to lay out a network");
-    const size_t least = bound(p, change, n_ops);
-    free(change);
-    if (most_bytes && least > most_bytes) {
-        p->arena = least;
-        return true;
-    }
-
     const size_t good = least + least / 256;
+
     sort(p, is_older);
+    list_endings(p);
     oldest_first(p, 0, 0, SIZE_MAX);
     search_top(p, least, good);
     if (p->arena > good && p->n <= MOST_BY_SIZE)
@@ -255,36 +308,67 @@ static bool try_orders(struct placing *p, size_t most_bytes, struct error *err)
         p->arena = p->most + 1; /* whatever it is */
         for (int i = 0; i < p->n; i++)
             p->blocks[i].offset = 0;
-        return true;
+        return;
     }
     for (int i = 0; i < p->n; i++)
         p->blocks[i].offset = p->best[i];
-    return true;
+}
+
+static bool make_room(struct placing *p)
+{
+    const size_t n = p->n > 0 ? (size_t)p->n : 1;
+    const size_t by_size = p->n <= MOST_BY_SIZE ? n : 1;
+
+    p->order = calloc(n, sizeof *p->order);
+    p->other = calloc(n, sizeof *p->other);
+    p->best = calloc(n, sizeof *p->best);
+    p->ending = calloc((size_t)p->last + 1, sizeof *p->ending);
+    p->next_ending = calloc(n, sizeof *p->next_ending);
+    p->room.taken = calloc(n, sizeof *p->room.taken);
+    p->with.taken = calloc(n, sizeof *p->with.taken);
+    p->placed = calloc(by_size, sizeof *p->placed);
+    p->meets = calloc(by_size, sizeof *p->meets);
+    return p->order && p->other && p->best && p->ending && p->next_ending && p->room.taken &&
+           p->with.taken && p->placed && p->meets;
+}
+
+static void free_room(struct placing *p)
+{
+    free(p->order);
+    free(p->other);
+    free(p->best);
+    free(p->ending);
+    free(p->next_ending);
+    free(p->room.taken);
+    free(p->with.taken);
+    free(p->placed);
+    free(p->meets);
 }
 
 bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t *arena_bytes,
                   struct error *err)
 {
-    const size_t count = n > 0 ? (size_t)n : 1;
     struct placing p = {
         .blocks = blocks, .n = n, .arena = SIZE_MAX, .most = most_bytes ? most_bytes : SIZE_MAX};
-    bool ok = false;
 
-    p.order = calloc(count, sizeof *p.order);
-    p.other = calloc(count, sizeof *p.other);
-    p.placed = calloc(count, sizeof *p.placed);
-    p.best = calloc(count, sizeof *p.best);
-    p.meets = calloc(count, sizeof *p.meets);
-    if (!p.order || !p.other || !p.placed || !p.best || !p.meets)
-        error_set(err, ERROR_MEMORY, "no memory to lay out a network");
-    else
-        ok = try_orders(&p, most_bytes, err);
+    *arena_bytes = 0;
+    if (n == 0)
+        return true;
+    for (int i = 0; i < n; i++)
+        p.last = blocks[i].last > p.last ? blocks[i].last : p.last;
+    size_t *change = calloc((size_t)p.last + 2, sizeof *change);
+    if (!change)
+        return error_set(err, ERROR_MEMORY, "no memory to lay out a network");
+    const size_t least = bound(&p, change, p.last + 1);
+    free(change);
+    *arena_bytes = least;
+    if (most_bytes && least > most_bytes)
+        return true;
+
+    const bool ok = make_room(&p);
     if (ok)
-        *arena_bytes = n > 0 ? p.arena : 0;
-    free(p.order);
-    free(p.other);
-    free(p.placed);
-    free(p.best);
-    free(p.meets);
-    return ok;
+        try_orders(&p, least);
+    free_room(&p);
+    *arena_bytes = p.arena;
+    return ok || error_set(err, ERROR_MEMORY, "no memory to lay out a network");
 }
