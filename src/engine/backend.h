@@ -45,6 +45,7 @@ struct backend_functions {
 
     bool (*tensor_bytes)(struct backend *b, struct graph_shape shape, size_t *bytes,
                          struct error *err);
+    /* The same for ops that are alike (graph_op_is_alike): not asked for each of them. */
     bool (*op_needs)(struct backend *b, const struct graph *g, int op, struct backend_needs *out,
                      struct error *err);
 

@@ -13,16 +13,33 @@ struct exec {
     void *prepared;  /* NULL when stopped */
 };
 
-static bool set_orders(const struct exec *e, struct error *err)
+/* Weights that are not large are streamed as a whole, whatever their order. */
+static bool is_asked_for(const struct graph *g, const struct weights *w, int op)
 {
-    const int n = graph_n_ops(e->graph);
-    struct weights_order *orders = calloc(n ? (size_t)n : 1, sizeof *orders);
+    int weights[2];
 
-    if (!orders)
-        return error_set(err, ERROR_MEMORY, "no memory for a network");
-    for (int op = 0; op < n; op++)
-        e->backend->fn->weights_order(e->backend, e->graph, op, &orders[op]);
-    const bool ok = weights_set_orders(e->weights, e->graph, orders, err);
+    return graph_op_weights(graph_op_view(g, op), weights) > 0 &&
+           weights_may_have_pieces(w, weights[0]);
+}
+
+bool exec_order_weights(const struct graph *g, struct backend *b, struct weights *w,
+                        struct error *err)
+{
+    const int n = graph_n_ops(g);
+    struct weights_order *orders = NULL;
+
+    if (weights_has_orders(w))
+        return true;
+    for (int op = 0; op < n && b->fn->weights_order; op++) {
+        if (!is_asked_for(g, w, op))
+            continue;
+        if (!orders)
+            orders = calloc((size_t)n, sizeof *orders);
+        if (!orders)
+            return error_set(err, ERROR_MEMORY, "no memory for a network");
+        b->fn->weights_order(b, g, op, &orders[op]);
+    }
+    const bool ok = weights_set_orders(w, g, orders, err);
     free(orders);
     return ok;
 }
@@ -37,7 +54,7 @@ bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struc
     e->backend = b;
     e->weights = w;
     if (!layout_make(&e->layout, g, b, most_bytes, err) ||
-        (e->layout.is_placed && b->fn->weights_order && !set_orders(e, err))) {
+        (w && e->layout.is_placed && !exec_order_weights(g, b, w, err))) {
         exec_free(e);
         return false;
     }

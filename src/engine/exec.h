@@ -24,6 +24,12 @@ bool exec_new(struct exec **out, const struct graph *g, struct backend *b, struc
               size_t most_bytes, struct error *err) MUST_CHECK;
 void exec_free(struct exec *e);
 
+/* Tells mapped weights how the device reads them (weights_set_orders), so that it is known what
+ * streaming takes.  exec_new does it for what can be started; earlier where that is asked before.
+ */
+bool exec_order_weights(const struct graph *g, struct backend *b, struct weights *w,
+                        struct error *err) MUST_CHECK;
+
 size_t exec_arena_bytes(const struct exec *e);
 /* Most bytes of arena and streamed weights together in the first run after a start: the arena fills
  * as ops touch it, and the largest weights need not be there when it is full.  From the second run

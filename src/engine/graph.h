@@ -227,14 +227,27 @@ const struct graph_op *graph_op_view(const struct graph *g, int op);
 const struct graph_tensor *graph_tensor_view(const struct graph *g, int tensor);
 const struct graph_weight *graph_weight_view(const struct graph *g, int weight);
 
+/* How a kernel slides down a picture, whose height is first brought to enlarged_h; 0: is not. */
+struct graph_slide {
+    int kernel, stride, pad_before;
+    int64_t enlarged_h;
+};
+
 /* Rows [*lo, *hi) of the stored picture that rows [out_y, out_y + out_rows) of a convolution's
  * result are computed from; stored_h is the height of the whole stored picture. */
 void graph_op_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi);
+void graph_op_slide_rows(const struct graph_slide *s, int64_t stored_h, int64_t out_y,
+                         int64_t out_rows, int64_t *lo, int64_t *hi);
 
 /* Tensors and weights an op reads, in a fixed order; returns how many (at most GRAPH_MAX_READS and
  * 2). */
 int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS]);
 int graph_op_weights(const struct graph_op *op, int weights[2]);
+
+/* True when two convolutions, or two ops that sum rows, differ in nothing but where their rows are
+ * in the picture, the tops of both at even rows or both at odd ones: they read and compute as much,
+ * in the same way.  Of others it knows nothing. */
+bool graph_op_is_alike(const struct graph *g, int op, int other);
 
 /* Multiplications and additions of one op, counted as two per multiply-add. */
 double graph_op_flops(const struct graph *g, int op);

@@ -11,18 +11,38 @@ static int list(int *out, int n, const int *ids)
     return count;
 }
 
-void graph_op_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi)
+void graph_op_slide_rows(const struct graph_slide *s, int64_t stored_h, int64_t out_y,
+                         int64_t out_rows, int64_t *lo, int64_t *hi)
 {
-    int64_t enlarged = !op->in.enlarge    ? stored_h
-                       : op->in.enlarge_h ? op->in.enlarge_h
-                                          : 2 * stored_h;
-    int64_t first = op->out_y * op->stride - op->pad_before;
-    int64_t last = (op->out_y + op->out_rows - 1) * op->stride - op->pad_before + op->kernel - 1;
+    const int64_t enlarged = s->enlarged_h ? s->enlarged_h : stored_h;
+    int64_t first = out_y * s->stride - s->pad_before;
+    int64_t last = (out_y + out_rows - 1) * s->stride - s->pad_before + s->kernel - 1;
 
     first = first < 0 ? 0 : first;
     last = last < enlarged ? last : enlarged - 1;
-    *lo = first * stored_h / enlarged;
-    *hi = last * stored_h / enlarged + 1;
+    if (enlarged == stored_h) { /* divisions take their time, and graphs have many ops */
+        *lo = first;
+        *hi = last + 1;
+    } else if (enlarged == 2 * stored_h) {
+        *lo = first / 2;
+        *hi = last / 2 + 1;
+    } else {
+        *lo = first * stored_h / enlarged;
+        *hi = last * stored_h / enlarged + 1;
+    }
+}
+
+void graph_op_conv_rows(const struct graph_conv *op, int64_t stored_h, int64_t *lo, int64_t *hi)
+{
+    const struct graph_slide slide = {
+        .kernel = op->kernel,
+        .stride = op->stride,
+        .pad_before = op->pad_before,
+        .enlarged_h = !op->in.enlarge    ? 0
+                      : op->in.enlarge_h ? op->in.enlarge_h
+                                         : 2 * stored_h,
+    };
+    graph_op_slide_rows(&slide, stored_h, op->out_y, op->out_rows, lo, hi);
 }
 
 int graph_op_reads(const struct graph_op *op, int tensors[GRAPH_MAX_READS])
@@ -185,6 +205,60 @@ double graph_op_numbers(const struct graph *g, int op)
     for (int i = 0; i < n; i++)
         sum += count(g, reads[i]);
     return sum;
+}
+
+/* Tensors that an op is about in the same way, wherever in their pictures its rows are. */
+static bool tensors_are_alike(const struct graph *g, int a, int64_t a_y, int b, int64_t b_y)
+{
+    if (!a || !b)
+        return a == b;
+    const struct graph_tensor *s = graph_tensor_view(g, a), *t = graph_tensor_view(g, b);
+    return (s->y0 == a_y) == (t->y0 == b_y) &&
+           (a == b ||
+            (s->shape.n == t->shape.n && s->shape.c == t->shape.c && s->shape.h == t->shape.h &&
+             s->shape.w == t->shape.w && s->ring == t->ring && s->full_h == t->full_h));
+}
+
+static bool convs_are_alike(const struct graph *g, const struct graph_op *a,
+                            const struct graph_op *b)
+{
+    const struct graph_conv *c = &a->u.conv, *d = &b->u.conv;
+    const int64_t h = graph_tensor_view(g, c->in.x)->full_h;
+    const int of_c[] = {c->in.x,        c->in.x2,     c->residual, c->outer,
+                        c->channel_add, c->in.affine, a->out};
+    const int of_d[] = {d->in.x,        d->in.x2,     d->residual, d->outer,
+                        d->channel_add, d->in.affine, b->out};
+    int64_t c_lo, c_hi, d_lo, d_hi;
+
+    if (c->weight != d->weight || c->bias != d->bias || c->out_c != d->out_c ||
+        c->kernel != d->kernel || c->stride != d->stride || c->pad_before != d->pad_before ||
+        c->pad_after != d->pad_after || c->act != d->act || c->in.silu != d->in.silu ||
+        c->in.enlarge != d->in.enlarge || c->in.enlarge_h != d->in.enlarge_h ||
+        c->in.enlarge_w != d->in.enlarge_w || c->in.channels != d->in.channels ||
+        (c->in.more[0] != 0) != (d->in.more[0] != 0) || (c->into != 0) != (d->into != 0) ||
+        c->out_rows != d->out_rows || c->out_y % 2 != d->out_y % 2)
+        return false;
+    for (size_t i = 0; i < sizeof of_c / sizeof of_c[0]; i++)
+        if (!tensors_are_alike(g, of_c[i], c->out_y, of_d[i], d->out_y))
+            return false;
+    graph_op_conv_rows(c, h, &c_lo, &c_hi);
+    graph_op_conv_rows(d, h, &d_lo, &d_hi);
+    return c_hi - c_lo == d_hi - d_lo;
+}
+
+bool graph_op_is_alike(const struct graph *g, int op, int other)
+{
+    const struct graph_op *a = graph_op_view(g, op), *b = graph_op_view(g, other);
+
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == GRAPH_OP_CONV)
+        return convs_are_alike(g, a, b);
+    if (a->kind != GRAPH_OP_NORM_SUMS)
+        return false;
+    const struct graph_norm_sums *s = &a->u.norm_sums, *t = &b->u.norm_sums;
+    return s->rows == t->rows && (s->before != 0) == (t->before != 0) &&
+           tensors_are_alike(g, s->x, s->y, t->x, t->y);
 }
 
 const char *graph_op_name(enum graph_op_kind kind)

@@ -6,13 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The last op with a weight, and what it needs: the next one is often alike. */
+struct asked {
+    int op_after; /* op + 1; 0: none yet */
+    struct backend_needs needs;
+};
+
 struct maker {
     const struct graph *g;
     struct backend *b;
     struct layout_block *blocks; /* one per tensor that does not share, one per workspace */
     int n_blocks;
-    int *block_of;   /* by tensor number */
-    int *work_block; /* by op; -1: none */
+    int *block_of;       /* by tensor number */
+    int *work_block;     /* by op; -1: none */
+    struct asked *asked; /* by weight number; [0]: ops without weights */
 };
 
 static bool round_up(size_t *bytes)
@@ -63,6 +70,26 @@ static int within(int op, int n_ops)
     return op < 0 ? 0 : op < n_ops ? op : n_ops;
 }
 
+static const struct backend_needs *needs_of(const struct maker *m, int op, struct error *err)
+{
+    int weights[2];
+    const int n = graph_op_weights(graph_op_view(m->g, op), weights);
+    struct asked *last = &m->asked[n ? weights[0] : 0];
+
+    if (!last->op_after || !graph_op_is_alike(m->g, op, last->op_after - 1)) {
+        last->needs = (struct backend_needs){0};
+        last->op_after = 0;
+        if (!m->b->fn->op_needs(m->b, m->g, op, &last->needs, err))
+            return NULL;
+        if (!round_up(&last->needs.workspace_bytes)) {
+            error_set(err, ERROR_LIMIT, "a workspace is too large");
+            return NULL;
+        }
+    }
+    last->op_after = op + 1;
+    return &last->needs;
+}
+
 static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
 {
     int n_ops = graph_n_ops(m->g);
@@ -91,15 +118,13 @@ static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
         }
     }
     for (int op = 0; op < n_ops; op++) {
-        struct backend_needs needs = {0};
-        if (!m->b->fn->op_needs(m->b, m->g, op, &needs, err))
+        const struct backend_needs *needs = needs_of(m, op, err);
+        if (!needs)
             return false;
-        l->flops += needs.flops;
-        l->seconds += needs.seconds;
-        if (!round_up(&needs.workspace_bytes))
-            return error_set(err, ERROR_LIMIT, "a workspace is too large");
+        l->flops += needs->flops;
+        l->seconds += needs->seconds;
         m->work_block[op] =
-            needs.workspace_bytes ? new_block(m, op, op, needs.workspace_bytes) : -1;
+            needs->workspace_bytes ? new_block(m, op, op, needs->workspace_bytes) : -1;
     }
     return true;
 }
@@ -153,11 +178,12 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
     m.blocks = new_array(n_tensors + n_ops, sizeof *m.blocks);
     m.block_of = new_array(n_tensors + 1, sizeof *m.block_of);
     m.work_block = new_array(n_ops, sizeof *m.work_block);
+    m.asked = new_array((size_t)graph_n_weights(g) + 1, sizeof *m.asked);
     l.tensor_offset = new_array(n_tensors + 1, sizeof *l.tensor_offset);
     l.workspace_offset = new_array(n_ops, sizeof *l.workspace_offset);
     l.touched_bytes = new_array(n_ops, sizeof *l.touched_bytes);
-    if (!m.blocks || !m.block_of || !m.work_block || !l.tensor_offset || !l.workspace_offset ||
-        !l.touched_bytes) {
+    if (!m.blocks || !m.block_of || !m.work_block || !m.asked || !l.tensor_offset ||
+        !l.workspace_offset || !l.touched_bytes) {
         error_set(err, ERROR_MEMORY, "no memory to lay out a network");
         goto done;
     }
@@ -184,6 +210,7 @@ done:
     free(m.blocks);
     free(m.block_of);
     free(m.work_block);
+    free(m.asked);
     return ok;
 }
 

@@ -11,12 +11,18 @@ struct weights {
     int n;
     size_t bytes;
     enum weights_policy policy;
-    struct weights_pages *pages; /* NULL unless the views lie in mapped files */
-    struct weights_stream *stream;
-    struct weights_pieces *pieces; /* by op */
+    bool mapped;
+    struct weights_pages *pages;   /* of mapped files, once orders are known */
+    struct weights_stream *stream; /* likewise */
+    struct weights_pieces *pieces; /* by op; NULL: every weight is read as a whole */
     int64_t *piece_rows;           /* likewise */
     struct weights_deltas *deltas; /* NULL: none */
 };
+
+static size_t view_bytes(const struct weight_view *v)
+{
+    return (size_t)v->count * dtype_bytes(v->dtype);
+}
 
 static struct weights *new_weights(const struct graph *g, struct error *err)
 {
@@ -42,7 +48,7 @@ bool weights_from_views(struct weights **out, const struct graph *g,
         return false;
     for (int i = 0; i < w->n; i++) {
         w->views[i] = views[i];
-        w->bytes += (size_t)views[i].count * dtype_bytes(views[i].dtype);
+        w->bytes += view_bytes(&views[i]);
     }
     *out = w;
     return true;
@@ -61,6 +67,11 @@ static void list_tables(struct weights_pages_use *uses, const struct graph *g)
 /* Pieces of a few megabytes: small beside what a network's arena takes, large beside what changing
  * them costs. */
 enum { PIECE_BYTES = 4 << 20 };
+
+bool weights_may_have_pieces(const struct weights *w, int weight)
+{
+    return view_bytes(&w->views[weight - 1]) >= 2 * (size_t)PIECE_BYTES;
+}
 
 /* Cuts an op's weight into pieces, unless another op reads it in another way. */
 static void cut_weight(struct weights *w, struct weights_pages_use *uses, const struct graph *g,
@@ -101,61 +112,64 @@ static void close_stream(struct weights *w)
 {
     weights_stream_free(w->stream);
     weights_pages_free(w->pages);
+    free(w->pieces);
+    free(w->piece_rows);
     w->stream = NULL;
     w->pages = NULL;
+    w->pieces = NULL;
+    w->piece_rows = NULL;
 }
 
-/* orders NULL: every weight as a whole. */
-static bool open_stream(struct weights *w, const struct graph *g,
+static bool cut_weights(struct weights *w, struct weights_pages_use *uses, const struct graph *g,
                         const struct weights_order *orders, struct error *err)
 {
-    const int n_ops = graph_n_ops(g);
-    struct weights_pages_use *uses = calloc(w->n ? (size_t)w->n : 1, sizeof *uses);
+    const size_t n_ops = (size_t)graph_n_ops(g);
 
-    if (!uses)
-        return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
-    list_tables(uses, g);
-    for (int op = 0; op < n_ops; op++) {
-        w->pieces[op] = (struct weights_pieces){.n = 1, .rounds = 1, .halves = 1};
-        if (orders)
-            cut_weight(w, uses, g, op, &orders[op]);
-    }
-    const bool ok = weights_pages_new(&w->pages, w->views, uses, w->n, err) &&
-                    weights_stream_new(&w->stream, g, w->pieces, w->pages, err);
-    free(uses);
-    return ok;
-}
-
-bool weights_from_mapping(struct weights **out, const struct graph *g,
-                          const struct weight_view *views, struct error *err)
-{
-    const size_t n_ops = (size_t)graph_n_ops(g) + 1;
-    struct weights *w;
-
-    if (!weights_from_views(&w, g, views, err))
-        return false;
-    w->pieces = calloc(n_ops, sizeof *w->pieces);
-    w->piece_rows = calloc(n_ops, sizeof *w->piece_rows);
-    if (!w->pieces || !w->piece_rows) {
-        weights_free(w);
+    w->pieces = calloc(n_ops + 1, sizeof *w->pieces);
+    w->piece_rows = calloc(n_ops + 1, sizeof *w->piece_rows);
+    if (!w->pieces || !w->piece_rows)
         return error_set(err, ERROR_MEMORY, "no memory for a list of pieces of weights");
+    for (int op = 0; op < (int)n_ops; op++) {
+        w->pieces[op] = (struct weights_pieces){.n = 1, .rounds = 1, .halves = 1};
+        cut_weight(w, uses, g, op, &orders[op]);
     }
-    if (!open_stream(w, g, NULL, err)) {
-        weights_free(w);
-        return false;
-    }
-    *out = w;
     return true;
 }
 
 bool weights_set_orders(struct weights *w, const struct graph *g,
                         const struct weights_order *orders, struct error *err)
 {
-    if (!w->pages)
+    struct weights_pages_use *uses;
+
+    if (!w->mapped)
         return true;
     weights_drop(w);
     close_stream(w);
-    return open_stream(w, g, orders, err);
+    uses = calloc(w->n ? (size_t)w->n : 1, sizeof *uses);
+    if (!uses)
+        return error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", w->n);
+    list_tables(uses, g);
+    const bool ok = (!orders || cut_weights(w, uses, g, orders, err)) &&
+                    weights_pages_new(&w->pages, w->views, uses, w->n, err) &&
+                    weights_stream_new(&w->stream, g, w->pieces, w->pages, err);
+    free(uses);
+    if (!ok)
+        close_stream(w);
+    return ok;
+}
+
+bool weights_has_orders(const struct weights *w)
+{
+    return !w->mapped || w->pages;
+}
+
+bool weights_from_mapping(struct weights **out, const struct graph *g,
+                          const struct weight_view *views, struct error *err)
+{
+    if (!weights_from_views(out, g, views, err))
+        return false;
+    (*out)->mapped = true;
+    return true;
 }
 
 void weights_free(struct weights *w)
@@ -164,8 +178,6 @@ void weights_free(struct weights *w)
         return;
     close_stream(w);
     weights_deltas_free(w->deltas);
-    free(w->pieces);
-    free(w->piece_rows);
     free(w->views);
     free(w);
 }
@@ -242,12 +254,12 @@ static bool streams(const struct weights *w)
 
 int weights_pieces(const struct weights *w, int op)
 {
-    return streams(w) ? w->pieces[op].n : 1;
+    return streams(w) && w->pieces ? w->pieces[op].n : 1;
 }
 
 int64_t weights_piece_rows(const struct weights *w, int op)
 {
-    return streams(w) && w->pieces[op].n > 1 ? w->piece_rows[op] : INT64_MAX;
+    return weights_pieces(w, op) > 1 ? w->piece_rows[op] : INT64_MAX;
 }
 
 void weights_acquire(struct weights *w, int op)
@@ -258,7 +270,7 @@ void weights_acquire(struct weights *w, int op)
 
 void weights_advance(struct weights *w, int op)
 {
-    if (streams(w) && w->pieces[op].n > 1)
+    if (weights_pieces(w, op) > 1)
         weights_stream_advance(w->stream, op);
 }
 

@@ -23,8 +23,8 @@ struct weight_view {
 bool weights_from_views(struct weights **out, const struct graph *g,
                         const struct weight_view *views, struct error *err) MUST_CHECK;
 
-/* The same for views into private, read-only mappings of files, whose pages can be given back.  The
- * mappings are borrowed and must outlive *out. */
+/* The same for views into private, read-only mappings of files, whose pages can be given back, once
+ * weights_set_orders was called.  The mappings are borrowed and must outlive *out. */
 bool weights_from_mapping(struct weights **out, const struct graph *g,
                           const struct weight_view *views, struct error *err) MUST_CHECK;
 
@@ -58,9 +58,15 @@ struct weights_order {
     int64_t row_step; /* pieces are multiples of so many rows of a half */
 };
 
-/* Lets large weights of mapped files be streamed in pieces.  orders: by op. */
+/* Whether a weight is so large that it may be streamed in pieces, if its order is known. */
+bool weights_may_have_pieces(const struct weights *w, int weight);
+
+/* Finds the pages of mapped weights and what streaming them takes; before that they are neither
+ * counted nor given back.  orders: by op; NULL: no weight is read in pieces.  Does nothing for
+ * others. */
 bool weights_set_orders(struct weights *w, const struct graph *g,
                         const struct weights_order *orders, struct error *err) MUST_CHECK;
+bool weights_has_orders(const struct weights *w); /* or needs none */
 
 /* Pieces that an op's weight comes in, in one round; 1 unless it is streamed so. */
 int weights_pieces(const struct weights *w, int op);

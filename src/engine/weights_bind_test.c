@@ -27,6 +27,7 @@ static bool bind(const char *path, const char *name, int n_dims, const int64_t *
             count *= dims[i];
         CHECK(weights_find(w, 1)->count == count && weights_find(w, 1)->dtype == DTYPE_F16);
         CHECK(weights_bytes(w) == 2 * (size_t)count);
+        CHECK(weights_set_orders(w, g, NULL, err));
         CHECK(weights_resident_bytes(w) >= weights_bytes(w));
     }
     weights_free(w);

@@ -138,13 +138,20 @@ static void look_ahead(struct weights_stream *s)
     }
 }
 
+static const struct weights_pieces *pieces_of(const struct weights_pieces *pieces, int op)
+{
+    static const struct weights_pieces whole = {.n = 1, .rounds = 1, .halves = 1};
+    return pieces ? &pieces[op] : &whole;
+}
+
 static void list_steps(struct weights_stream *s, const struct graph *g,
                        const struct weights_pieces *pieces)
 {
-    for (int op = 0; op < s->n_ops; op++)
+    for (int op = 0; op < s->n_ops; op++) {
+        const struct weights_pieces *p = pieces_of(pieces, op);
         for (int i = s->first_step[op]; i < s->first_step[op + 1]; i++)
-            list_step(&s->steps[i], g, s->pages, &pieces[op], op,
-                      (i - s->first_step[op]) % pieces[op].n);
+            list_step(&s->steps[i], g, s->pages, p, op, (i - s->first_step[op]) % p->n);
+    }
 }
 
 bool weights_stream_new(struct weights_stream **out, const struct graph *g,
@@ -156,7 +163,7 @@ bool weights_stream_new(struct weights_stream **out, const struct graph *g,
     size_t n_steps = 0;
 
     for (int op = 0; op < n; op++)
-        n_steps += (size_t)(pieces[op].n * pieces[op].rounds);
+        n_steps += (size_t)(pieces_of(pieces, op)->n * pieces_of(pieces, op)->rounds);
     if (s && n_steps < INT32_MAX) {
         s->steps = calloc(n_steps ? n_steps : 1, sizeof *s->steps);
         s->first_step = calloc((size_t)n + 1, sizeof *s->first_step);
@@ -173,7 +180,8 @@ bool weights_stream_new(struct weights_stream **out, const struct graph *g,
     s->n_ops = n;
     s->n_steps = (int)n_steps;
     for (int op = 0; op < n; op++)
-        s->first_step[op + 1] = s->first_step[op] + pieces[op].n * pieces[op].rounds;
+        s->first_step[op + 1] =
+            s->first_step[op] + pieces_of(pieces, op)->n * pieces_of(pieces, op)->rounds;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     list_steps(s, g, pieces);

@@ -19,7 +19,7 @@ struct weights_pieces {
 };
 
 /* Borrows pages, which must outlive *out; not g.  pieces, by op, are those that the pages are cut
- * into. */
+ * into; NULL: none. */
 bool weights_stream_new(struct weights_stream **out, const struct graph *g,
                         const struct weights_pieces *pieces, struct weights_pages *pages,
                         struct error *err) MUST_CHECK;

@@ -46,6 +46,8 @@ static void open_world(struct world *w)
     CHECK(w->g && graph_check(w->g, &err) && graph_n_weights(w->g) <= MAX_WEIGHTS);
     weights_testing_file(&w->map, w->views, w->g);
     CHECK(weights_from_mapping(&w->w, w->g, w->views, &err));
+    CHECK(!weights_has_orders(w->w) && weights_resident_bytes(w->w) == 0);
+    CHECK(weights_set_orders(w->w, w->g, NULL, &err) && weights_has_orders(w->w));
     for (int i = 0; i < graph_n_weights(w->g); i++)
         w->want[i] = sum_of(w->w, i + 1);
 }

@@ -63,7 +63,8 @@ static void counts_pages_that_weights_share_once(void)
     for (int p = 0; p < PAGES; p++)
         n_touched += touched[p];
     CHECK(n_touched > 20 && n_touched < PAGES);
-    CHECK(memory && weights_from_mapping(&w, g, views, &err));
+    CHECK(memory && weights_from_mapping(&w, g, views, &err) &&
+          weights_set_orders(w, g, NULL, &err));
     CHECK(w && weights_bytes(w) == n_bytes && weights_resident_bytes(w) == n_touched * page);
     weights_free(w);
     graph_free(g);

@@ -82,24 +82,44 @@ static struct graph_conv conv_of(const struct bands_layer *l, struct rows rows)
                                .out_rows = rows.hi - rows.lo};
 }
 
-void bands_conv_reads(const struct bands *x, const struct bands_layer *l, int64_t from, int64_t to,
-                      int64_t *lo, int64_t *hi)
+static struct graph_conv conv_with(const struct bands_layer *l, struct rows rows,
+                                   const struct bands_with *with)
 {
-    const struct graph_conv conv = conv_of(l, (struct rows){from, to});
-    graph_op_conv_rows(&conv, x->h, lo, hi);
+    struct graph_conv conv = conv_of(l, rows);
+
+    conv.in.affine = with->affine;
+    conv.in.silu = with->affine != 0;
+    conv.residual = with->residual;
+    conv.into = with->into;
+    conv.act = with->act;
+    return conv;
+}
+
+void bands_conv_reads(int64_t h, const struct bands_layer *l, int64_t from, int64_t to, int64_t *lo,
+                      int64_t *hi)
+{
+    const struct graph_slide slide = {.kernel = l->kernel,
+                                      .stride = l->stride,
+                                      .pad_before = l->pad_before,
+                                      .enlarged_h = l->enlarge ? 2 * h : 0};
+    graph_op_slide_rows(&slide, h, from, to - from, lo, hi);
+}
+
+int bands_conv_of(struct graph *g, int tensor, const struct bands_layer *l, int64_t lo, int64_t hi,
+                  struct bands_with with)
+{
+    struct graph_conv conv = conv_with(l, (struct rows){lo, hi}, &with);
+
+    conv.in.x = tensor;
+    return graph_conv(g, &conv);
 }
 
 int bands_conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l, int64_t lo,
                     int64_t hi, struct bands_with with)
 {
-    struct graph_conv conv = conv_of(l, (struct rows){lo, hi});
+    struct graph_conv conv = conv_with(l, (struct rows){lo, hi}, &with);
     int n = 0;
 
-    conv.in.affine = with.affine;
-    conv.in.silu = with.affine != 0;
-    conv.residual = with.residual;
-    conv.into = with.into;
-    conv.act = with.act;
     graph_op_conv_rows(&conv, x->h, &lo, &hi);
     for (int b = 0; b < x->n; b++) {
         if (!x->tensor[b])

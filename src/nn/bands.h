@@ -53,9 +53,14 @@ struct bands_with {
 int bands_conv_rows(struct graph *g, const struct bands *x, const struct bands_layer *l, int64_t lo,
                     int64_t hi, struct bands_with with);
 
-/* Rows [*lo, *hi) of x that rows [from, to) of the layer's result are computed from. */
-void bands_conv_reads(const struct bands *x, const struct bands_layer *l, int64_t from, int64_t to,
-                      int64_t *lo, int64_t *hi);
+/* The same from one tensor, which holds all that they need. */
+int bands_conv_of(struct graph *g, int tensor, const struct bands_layer *l, int64_t lo, int64_t hi,
+                  struct bands_with with);
+
+/* Rows [*lo, *hi) of a picture h rows high that rows [from, to) of the layer's result are computed
+ * from. */
+void bands_conv_reads(int64_t h, const struct bands_layer *l, int64_t from, int64_t to, int64_t *lo,
+                      int64_t *hi);
 
 /* The layer's result of x in bands of `rows`, all of them; 0: one. */
 struct bands bands_conv(struct graph *g, const struct bands *x, const struct bands_layer *l,

@@ -93,23 +93,11 @@ void cascade_resnet(struct cascade *c, int64_t out_c, const char *name)
 
 /* --- Running. --- */
 
-/* The picture a stage reads, as bands. */
-static struct bands source(const struct cascade *c, int ring)
-{
-    if (ring == NONE)
-        return *c->x;
-    const struct cascade_ring *r = &c->rings[ring];
-    struct bands x = bands_cut(r->c, r->h, r->w, 0);
-    x.tensor[0] = r->tensor;
-    return x;
-}
-
 static void reads(const struct cascade *c, int stage, int64_t from, int64_t to, int64_t *lo,
                   int64_t *hi)
 {
-    const struct cascade_stage *s = &c->stages[stage];
-    const struct bands x = {.h = stage ? c->stages[stage - 1].h : c->x->h};
-    bands_conv_reads(&x, &s->layer, from, to, lo, hi);
+    bands_conv_reads(stage ? c->stages[stage - 1].h : c->x->h, &c->stages[stage].layer, from, to,
+                     lo, hi);
 }
 
 /* How far each stage has to be for the last one to reach row `to`. */
@@ -126,20 +114,35 @@ static void look_back(struct cascade *c, int last, int64_t to)
     }
 }
 
+static void list_readers(struct cascade *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        const int ring[] = {c->stages[i].from, c->stages[i].residual};
+        for (int k = 0; k < 2; k++) {
+            if (ring[k] == NONE)
+                continue;
+            struct cascade_ring *r = &c->rings[ring[k]];
+            r->readers[r->n_readers++] = i;
+        }
+    }
+}
+
 /* The lowest row of a ring that somebody still reads when stage `by` is about to write. */
 static int64_t oldest(const struct cascade *c, int by, int last)
 {
     const int ring = c->stages[by].to;
+    const struct cascade_ring *r = &c->rings[ring];
     int64_t row = c->done[by];
 
-    for (int i = by; i <= last; i++) {
+    for (int k = 0; k < r->n_readers && r->readers[k] <= last; k++) {
+        const int i = r->readers[k];
         const struct cascade_stage *s = &c->stages[i];
         int64_t lo, hi;
-        if (c->done[i] >= s->h)
+        if (i <= by || c->done[i] >= s->h)
             continue;
         if (s->residual == ring)
             row = at_most(row, c->done[i]);
-        if (i == by || s->from != ring)
+        if (s->from != ring)
             continue;
         reads(c, i, c->done[i], c->done[i] + 1, &lo, &hi);
         row = at_most(row, lo);
@@ -155,21 +158,26 @@ static void measure(struct cascade *c, int stage, int last)
     r->rows = at_least(r->rows, r->newest - oldest(c, stage, last));
 }
 
+/* Rows [lo, hi) of a layer's result, read from a ring or from the picture. */
+static int conv_rows(const struct cascade *c, int ring, const struct bands_layer *l, int64_t lo,
+                     int64_t hi, struct bands_with with)
+{
+    return ring == NONE ? bands_conv_rows(c->g, c->x, l, lo, hi, with)
+                        : bands_conv_of(c->g, c->rings[ring].tensor, l, lo, hi, with);
+}
+
 /* Writes into the stage's ring, or a tensor of its own, which is returned. */
 static int write_rows(const struct cascade *c, int stage, bool own)
 {
     const struct cascade_stage *s = &c->stages[stage];
     const int64_t lo = c->done[stage], hi = c->need[stage];
-    const struct bands x = source(c, s->from);
     struct bands_with with = {.affine = s->affine, .into = own ? 0 : c->rings[s->to].tensor};
 
-    if (s->shortcut.weight) {
-        const struct bands in = source(c, s->residual);
-        bands_conv_rows(c->g, &in, &s->shortcut, lo, hi, (struct bands_with){.into = with.into});
-    }
+    if (s->shortcut.weight)
+        conv_rows(c, s->residual, &s->shortcut, lo, hi, (struct bands_with){.into = with.into});
     if (s->residual != NONE)
         with.residual = with.into;
-    return bands_conv_rows(c->g, &x, &s->layer, lo, hi, with);
+    return conv_rows(c, s->from, &s->layer, lo, hi, with);
 }
 
 /* What a run from above to below is for. */
@@ -255,6 +263,7 @@ struct bands cascade_run(struct cascade *c, int64_t rows)
 
     c->rows = at_least(c->rows, fewest_rows(c));
 
+    list_readers(c);
     make_rings(c, out.n > 1 ? &out : NULL);
     for (int i = 1; i < c->n && graph_check(c->g, &ignored); i++) {
         struct cascade_stage *s = &c->stages[i];

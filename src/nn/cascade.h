@@ -28,6 +28,8 @@ struct cascade_ring {
     int64_t rows; /* that are kept */
     int64_t newest;
     int tensor;
+    int readers[CASCADE_MAX_STAGES]; /* stages that read it or add it, by rising number */
+    int n_readers;
 };
 
 struct cascade {

@@ -201,8 +201,46 @@ static void takes_the_memory_of_the_largest_hidden_state(void)
     }
 }
 
+/* A layout asks for one of several ops that are alike (engine/backend.h). */
+static void needs_the_same_for_ops_that_are_alike(void)
+{
+    static const struct way ways[] = {
+        {&nn_test_vae, false, 1, 40, 24, {.band_rows = 16}},
+        {&nn_test_vae, false, 2, 40, 24, {.band_rows = 8, .again = 2}},
+        {&nn_test_vae, true, 1, 40, 24, {.band_rows = 16, .again = 1}},
+        {&small, false, 1, 19, 11, {.band_rows = 6, .again = 2}},
+    };
+    struct error err = {0};
+    struct backend *b = NULL;
+
+    CHECK(cpu_backend_open(&b, 3, "auto", &err));
+    for (size_t i = 0; b && i < sizeof ways / sizeof ways[0]; i++) {
+        struct nn_test_input in;
+        size_t count;
+        int out, alike = 0, different = 0;
+        struct graph *g = build(&ways[i], &in, &out, &count);
+        for (int op = 1; op < graph_n_ops(g); op++)
+            for (int other = op - 1; other >= 0 && other > op - 100; other--) {
+                struct backend_needs x = {0}, y = {0};
+                if (!graph_op_is_alike(g, op, other))
+                    continue;
+                CHECK(b->fn->op_needs(b, g, op, &x, &err) &&
+                      b->fn->op_needs(b, g, other, &y, &err));
+                alike++;
+                different += x.workspace_bytes != y.workspace_bytes || x.flops < y.flops ||
+                             x.flops > y.flops || x.seconds < y.seconds || x.seconds > y.seconds;
+                break;
+            }
+        CHECK(alike > graph_n_ops(g) / 3 && different == 0);
+        graph_free(g);
+    }
+    if (b)
+        b->fn->close(b);
+}
+
 int main(void)
 {
+    needs_the_same_for_ops_that_are_alike();
     gives_the_same_bits_however_it_is_cut();
     takes_the_memory_of_the_largest_hidden_state();
     return TEST_END();

@@ -121,7 +121,7 @@ static int largest_rows(struct half *t, const struct largest *l, const struct ba
     int64_t from, to;
     struct bands fed = l->between;
 
-    bands_conv_reads(&l->between, &l->last, lo, hi, &from, &to);
+    bands_conv_reads(l->between.h, &l->last, lo, hi, &from, &to);
     /* In three pieces, because the middle one alone is what the block adds to its result. */
     const int64_t edge[4] = {at_least(from - 3, 0), from, to, at_most(to + 3, fed.h)};
     fed.n = 3;

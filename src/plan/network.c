@@ -33,13 +33,16 @@ static bool add_loras(struct network *n, enum model_part part, struct error *err
 }
 
 /* What is left for the arena beside the weights; 0: no limit. */
-static size_t most_arena(const struct network *n, size_t most_bytes, bool is_beside_weights)
+static bool limit_arena(size_t *most_bytes, const struct network *n, struct backend *b,
+                        struct error *err)
 {
+    if (!*most_bytes)
+        return true;
+    if (!exec_order_weights(n->graph, b, n->weights, err))
+        return false;
     const size_t least = weights_peak_resident_bytes(n->weights, WEIGHTS_STREAMED);
-
-    if (!most_bytes || !is_beside_weights)
-        return most_bytes;
-    return most_bytes > least ? most_bytes - least : 1;
+    *most_bytes = *most_bytes > least ? *most_bytes - least : 1;
+    return true;
 }
 
 /* Finds the weights and lays the graph out. */
@@ -48,8 +51,8 @@ static bool finish(struct network *n, const struct model *m, enum model_part par
 {
     graph_output(n->graph, n->out);
     if (!weights_bind(&n->weights, n->graph, m, part, err) || !add_loras(n, part, err) ||
-        !exec_new(&n->exec, n->graph, b, n->weights, most_arena(n, most_bytes, is_beside_weights),
-                  err)) {
+        (is_beside_weights && !limit_arena(&most_bytes, n, b, err)) ||
+        !exec_new(&n->exec, n->graph, b, n->weights, most_bytes, err)) {
         network_clear(n);
         return false;
     }
