@@ -185,13 +185,24 @@ int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *f
     return g->n_weights;
 }
 
-/* Adds op with a result of this shape, or one that writes into a picture; marks what it reads. */
-static int add_into(struct graph *g, const struct graph_op *op, struct graph_shape shape, int into)
-{
+/* What an op names. */
+struct names {
     int reads[GRAPH_MAX_READS], weights[2];
+    int n_reads, n_weights;
+};
 
-    int n_reads = graph_op_reads(op, reads);
-    int n_weights = graph_op_weights(op, weights);
+static struct names names_of(const struct graph_op *op)
+{
+    struct names n;
+    n.n_reads = graph_op_reads(op, n.reads);
+    n.n_weights = graph_op_weights(op, n.weights);
+    return n;
+}
+
+/* Adds op with a result of this shape, or one that writes into a picture; marks what it reads. */
+static int add_into(struct graph *g, const struct graph_op *op, const struct names *names,
+                    struct graph_shape shape, int into)
+{
     if (!make_room(g, (void **)&g->ops, &g->cap_ops, g->n_ops + 1, GRAPH_MAX_OPS, sizeof *g->ops))
         return 0;
     int out = into ? into : new_tensor(g, shape, GRAPH_VALUE);
@@ -200,23 +211,26 @@ static int add_into(struct graph *g, const struct graph_op *op, struct graph_sha
     if (g->tensors[out].first_op == NOT_WRITTEN)
         g->tensors[out].first_op = g->n_ops;
     g->tensors[out].last_op = g->n_ops;
-    for (int i = 0; i < n_reads; i++)
-        g->tensors[reads[i]].last_op = g->n_ops;
-    for (int i = 0; i < n_weights; i++) {
-        struct graph_weight *w = &g->weights[weights[i]];
+    for (int i = 0; i < names->n_reads; i++)
+        g->tensors[names->reads[i]].last_op = g->n_ops;
+    for (int i = 0; i < names->n_weights; i++) {
+        struct graph_weight *w = &g->weights[names->weights[i]];
         if (w->first_op < 0)
             w->first_op = g->n_ops;
         w->last_op = g->n_ops;
     }
     g->ops[g->n_ops] = *op;
     g->ops[g->n_ops].out = out;
+    if (op->like < 0)
+        g->ops[g->n_ops].like = g->n_ops;
     g->n_ops++;
     return out;
 }
 
-static int add(struct graph *g, const struct graph_op *op, struct graph_shape shape)
+static int add(struct graph *g, const struct graph_op *op, const struct names *names,
+               struct graph_shape shape)
 {
-    return add_into(g, op, shape, 0);
+    return add_into(g, op, names, shape, 0);
 }
 
 static bool is_whole(const struct graph *g, int tensor)
@@ -225,19 +239,17 @@ static bool is_whole(const struct graph *g, int tensor)
 }
 
 /* Fails unless every tensor the op names exists, in a form that it takes. */
-static bool names_exist(struct graph *g, const struct graph_op *op)
+static bool names_exist(struct graph *g, const struct graph_op *op, const struct names *names)
 {
-    int reads[GRAPH_MAX_READS], weights[2];
+    const int *reads = names->reads, n_reads = names->n_reads;
 
     if (failed(g))
         return false;
-    int n_reads = graph_op_reads(op, reads);
-    int n_weights = graph_op_weights(op, weights);
     bool exist = true;
     for (int i = 0; i < n_reads; i++)
         exist = exist && is_tensor(g, reads[i]) && g->tensors[reads[i]].first_op != NOT_WRITTEN;
-    for (int i = 0; i < n_weights; i++)
-        exist = exist && is_weight(g, weights[i]);
+    for (int i = 0; i < names->n_weights; i++)
+        exist = exist && is_weight(g, names->weights[i]);
     if (!exist)
         graph_fail(g, "%s reads something that does not exist", graph_op_name(op->kind));
     bool windows =
@@ -397,8 +409,9 @@ static bool follows(const struct graph *g, const struct graph_norm_sums *s,
 
 int graph_conv(struct graph *g, const struct graph_conv *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_CONV, .u.conv = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_CONV, .like = -1, .u.conv = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     struct graph_shape in = source_shape(g, &op->in);
@@ -426,7 +439,7 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
                    g->weights[op->weight].name);
         return 0;
     }
-    int result = add_into(g, &whole, out, op->into);
+    int result = add_into(g, &whole, &names, out, op->into);
     if (result && !op->into) {
         g->tensors[result].y0 = whole.u.conv.out_y;
         g->tensors[result].full_h = full_h;
@@ -434,10 +447,35 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
     return result;
 }
 
+int graph_conv_more(struct graph *g, int op, int64_t out_y, int64_t out_rows)
+{
+    if (failed(g))
+        return 0;
+    if (op < 0 || op >= g->n_ops || g->ops[op].kind != GRAPH_OP_CONV || !g->ops[op].u.conv.into ||
+        g->ops[op].u.conv.in.more[0]) {
+        graph_fail(g, "more rows of something that is no convolution into a picture");
+        return 0;
+    }
+    struct graph_op next = g->ops[op];
+    struct graph_conv *c = &next.u.conv;
+    const struct graph_tensor *t = &g->tensors[c->into];
+    struct graph_shape out = {t->shape.n, c->out_c, t->full_h, t->shape.w};
+    c->out_y = out_y;
+    c->out_rows = out_rows;
+    if (out_rows < 1 || !set_window(g, c, &out)) {
+        graph_fail(g, "convolution with weight '%s' has no rows from %lld to %lld",
+                   g->weights[c->weight].name, (long long)out_y, (long long)(out_y + out_rows));
+        return 0;
+    }
+    const struct names names = names_of(&next);
+    return add_into(g, &next, &names, out, c->into);
+}
+
 int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_NORM_SUMS, .u.norm_sums = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_NORM_SUMS, .like = -1, .u.norm_sums = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     const struct graph_tensor *x = &g->tensors[op->x];
@@ -452,13 +490,14 @@ int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op)
         graph_fail(g, "sums of rows that do not follow those before");
         return 0;
     }
-    return add(g, &whole, (struct graph_shape){x->shape.n, 4 * x->shape.c, 1, 1});
+    return add(g, &whole, &names, (struct graph_shape){x->shape.n, 4 * x->shape.c, 1, 1});
 }
 
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_GROUP_NORM, .u.group_norm = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_GROUP_NORM, .like = -1, .u.group_norm = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     const struct graph_norm_sums *last = op->sums ? sums_of(g, op->sums) : NULL;
@@ -471,13 +510,14 @@ int graph_group_norm(struct graph *g, const struct graph_group_norm *op)
                    g->weights[op->weight].name, (long long)c, op->groups);
         return 0;
     }
-    return add(g, &whole, (struct graph_shape){x->shape.n, 2 * c, 1, 1});
+    return add(g, &whole, &names, (struct graph_shape){x->shape.n, 2 * c, 1, 1});
 }
 
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_LAYER_NORM, .u.layer_norm = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_LAYER_NORM, .like = -1, .u.layer_norm = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     struct graph_shape x = g->tensors[op->x].shape;
@@ -486,13 +526,14 @@ int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op)
                    g->weights[op->weight].name, (long long)x.c);
         return 0;
     }
-    return add(g, &whole, x);
+    return add(g, &whole, &names, x);
 }
 
 int graph_attention(struct graph *g, const struct graph_attention *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_ATTENTION, .u.attention = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_ATTENTION, .like = -1, .u.attention = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     struct graph_shape q = g->tensors[op->q].shape;
@@ -504,7 +545,7 @@ int graph_attention(struct graph *g, const struct graph_attention *op)
     }
     if (!op->mode)
         whole.u.attention.mode = g->attention;
-    return add(g, &whole, q);
+    return add(g, &whole, &names, q);
 }
 
 void graph_set_attention(struct graph *g, enum graph_attention_mode mode)
@@ -514,8 +555,9 @@ void graph_set_attention(struct graph *g, enum graph_attention_mode mode)
 
 int graph_embed(struct graph *g, const struct graph_embed *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_EMBED, .u.embed = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_EMBED, .like = -1, .u.embed = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     struct graph_shape ids = g->tensors[op->ids].shape;
@@ -534,13 +576,14 @@ int graph_embed(struct graph *g, const struct graph_embed *op)
             return 0;
         }
     }
-    return add(g, &whole, (struct graph_shape){ids.n, table->dims[1], 1, ids.w});
+    return add(g, &whole, &names, (struct graph_shape){ids.n, table->dims[1], 1, ids.w});
 }
 
 int graph_act(struct graph *g, const struct graph_act_op *op)
 {
-    struct graph_op whole = {.kind = GRAPH_OP_ACT, .u.act = *op};
-    if (!names_exist(g, &whole))
+    struct graph_op whole = {.kind = GRAPH_OP_ACT, .like = -1, .u.act = *op};
+    const struct names names = names_of(&whole);
+    if (!names_exist(g, &whole, &names))
         return 0;
 
     const struct graph_tensor a = g->tensors[op->a];
@@ -550,7 +593,7 @@ int graph_act(struct graph *g, const struct graph_act_op *op)
         graph_fail(g, "activation of two different shapes");
         return 0;
     }
-    int result = add(g, &whole, a.shape);
+    int result = add(g, &whole, &names, a.shape);
     if (result) {
         g->tensors[result].y0 = a.y0;
         g->tensors[result].full_h = a.full_h;

@@ -152,6 +152,8 @@ struct graph_act_op {
 struct graph_op {
     enum graph_op_kind kind;
     int out;
+    int like; /* the op whose rows it continues (graph_conv_more); its own number where it is none
+               */
     union {
         struct graph_conv conv;
         struct graph_group_norm group_norm;
@@ -204,6 +206,8 @@ int graph_picture(struct graph *g, struct graph_shape shape);
  * all of them. */
 int graph_ring(struct graph *g, struct graph_shape shape, int64_t full_h);
 int graph_conv(struct graph *g, const struct graph_conv *op);
+/* The same as an earlier convolution, which writes into a picture, for other rows. */
+int graph_conv_more(struct graph *g, int op, int64_t out_y, int64_t out_rows);
 int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op);   /* [n, 4c, 1, 1] */
 int graph_group_norm(struct graph *g, const struct graph_group_norm *op); /* [n, 2c, 1, 1] */
 int graph_layer_norm(struct graph *g, const struct graph_layer_norm *op);

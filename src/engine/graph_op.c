@@ -219,28 +219,34 @@ static bool tensors_are_alike(const struct graph *g, int a, int64_t a_y, int b, 
              s->shape.w == t->shape.w && s->ring == t->ring && s->full_h == t->full_h));
 }
 
+/* Whatever their rows and tensors. */
+static bool convs_are_the_same(const struct graph_conv *c, const struct graph_conv *d)
+{
+    return c->weight == d->weight && c->bias == d->bias && c->out_c == d->out_c &&
+           c->kernel == d->kernel && c->stride == d->stride && c->pad_before == d->pad_before &&
+           c->pad_after == d->pad_after && c->act == d->act && c->in.silu == d->in.silu &&
+           c->in.enlarge == d->in.enlarge && c->in.enlarge_h == d->in.enlarge_h &&
+           c->in.enlarge_w == d->in.enlarge_w && c->in.channels == d->in.channels &&
+           (c->in.more[0] != 0) == (d->in.more[0] != 0) && (c->into != 0) == (d->into != 0);
+}
+
 static bool convs_are_alike(const struct graph *g, const struct graph_op *a,
                             const struct graph_op *b)
 {
     const struct graph_conv *c = &a->u.conv, *d = &b->u.conv;
-    const int64_t h = graph_tensor_view(g, c->in.x)->full_h;
-    const int of_c[] = {c->in.x,        c->in.x2,     c->residual, c->outer,
-                        c->channel_add, c->in.affine, a->out};
-    const int of_d[] = {d->in.x,        d->in.x2,     d->residual, d->outer,
-                        d->channel_add, d->in.affine, b->out};
     int64_t c_lo, c_hi, d_lo, d_hi;
 
-    if (c->weight != d->weight || c->bias != d->bias || c->out_c != d->out_c ||
-        c->kernel != d->kernel || c->stride != d->stride || c->pad_before != d->pad_before ||
-        c->pad_after != d->pad_after || c->act != d->act || c->in.silu != d->in.silu ||
-        c->in.enlarge != d->in.enlarge || c->in.enlarge_h != d->in.enlarge_h ||
-        c->in.enlarge_w != d->in.enlarge_w || c->in.channels != d->in.channels ||
-        (c->in.more[0] != 0) != (d->in.more[0] != 0) || (c->into != 0) != (d->into != 0) ||
-        c->out_rows != d->out_rows || c->out_y % 2 != d->out_y % 2)
+    if (c->out_rows != d->out_rows || c->out_y % 2 != d->out_y % 2 ||
+        (a->like != b->like && !convs_are_the_same(c, d)) ||
+        !tensors_are_alike(g, c->in.x, c->out_y, d->in.x, d->out_y) ||
+        !tensors_are_alike(g, c->in.x2, c->out_y, d->in.x2, d->out_y) ||
+        !tensors_are_alike(g, c->residual, c->out_y, d->residual, d->out_y) ||
+        !tensors_are_alike(g, c->outer, c->out_y, d->outer, d->out_y) ||
+        !tensors_are_alike(g, a->out, c->out_y, b->out, d->out_y) ||
+        !tensors_are_alike(g, c->channel_add, 0, d->channel_add, 0) ||
+        !tensors_are_alike(g, c->in.affine, 0, d->in.affine, 0))
         return false;
-    for (size_t i = 0; i < sizeof of_c / sizeof of_c[0]; i++)
-        if (!tensors_are_alike(g, of_c[i], c->out_y, of_d[i], d->out_y))
-            return false;
+    const int64_t h = graph_tensor_view(g, c->in.x)->full_h;
     graph_op_conv_rows(c, h, &c_lo, &c_hi);
     graph_op_conv_rows(d, h, &d_lo, &d_hi);
     return c_hi - c_lo == d_hi - d_lo;

@@ -158,26 +158,34 @@ static void measure(struct cascade *c, int stage, int last)
     r->rows = at_least(r->rows, r->newest - oldest(c, stage, last));
 }
 
-/* Rows [lo, hi) of a layer's result, read from a ring or from the picture. */
+/* Rows [lo, hi) of a layer's result, read from a ring or from the picture.  *op: the first one of
+ * those that differ in nothing else. */
 static int conv_rows(const struct cascade *c, int ring, const struct bands_layer *l, int64_t lo,
-                     int64_t hi, struct bands_with with)
+                     int64_t hi, struct bands_with with, int *op)
 {
-    return ring == NONE ? bands_conv_rows(c->g, c->x, l, lo, hi, with)
-                        : bands_conv_of(c->g, c->rings[ring].tensor, l, lo, hi, with);
+    if (*op)
+        return graph_conv_more(c->g, *op - 1, lo, hi - lo);
+    const int result = ring == NONE ? bands_conv_rows(c->g, c->x, l, lo, hi, with)
+                                    : bands_conv_of(c->g, c->rings[ring].tensor, l, lo, hi, with);
+    if (result && with.into && (ring != NONE || c->x->n == 1))
+        *op = graph_n_ops(c->g);
+    return result;
 }
 
 /* Writes into the stage's ring, or a tensor of its own, which is returned. */
-static int write_rows(const struct cascade *c, int stage, bool own)
+static int write_rows(struct cascade *c, int stage, bool own)
 {
-    const struct cascade_stage *s = &c->stages[stage];
+    struct cascade_stage *s = &c->stages[stage];
     const int64_t lo = c->done[stage], hi = c->need[stage];
     struct bands_with with = {.affine = s->affine, .into = own ? 0 : c->rings[s->to].tensor};
 
     if (s->shortcut.weight)
-        conv_rows(c, s->residual, &s->shortcut, lo, hi, (struct bands_with){.into = with.into});
+        conv_rows(c, s->residual, &s->shortcut, lo, hi, (struct bands_with){.into = with.into},
+                  &s->shortcut_op);
     if (s->residual != NONE)
         with.residual = with.into;
-    return conv_rows(c, s->from, &s->layer, lo, hi, with);
+    int none = 0;
+    return conv_rows(c, s->from, &s->layer, lo, hi, with, own ? &none : &s->op);
 }
 
 /* What a run from above to below is for. */
@@ -187,12 +195,11 @@ struct purpose {
     struct bands *out; /* that result, in bands; or NULL */
 };
 
-/* Runs stages 0 to last.  Returns the sums. */
-static int walk(struct cascade *c, int last, struct purpose p)
+/* Begins with stages 0 to last above; returns the rows of the last one that are made at a time. */
+static int64_t begin_walk(struct cascade *c, int last, const struct bands *out)
 {
     const int64_t h = c->stages[last].h;
     int64_t tallest = h;
-    int total = 0, band = 0;
 
     for (int i = 0; i <= last; i++) {
         c->done[i] = 0;
@@ -200,7 +207,15 @@ static int walk(struct cascade *c, int last, struct purpose p)
     }
     for (int i = 0; i < c->n_rings; i++)
         c->rings[i].newest = 0;
-    const int64_t step = p.out ? p.out->rows : at_least(c->rows * h / tallest, 1);
+    return out ? out->rows : at_least(c->rows * h / tallest, 1);
+}
+
+/* Runs stages 0 to last.  Returns the sums. */
+static int walk(struct cascade *c, int last, struct purpose p)
+{
+    const int64_t h = c->stages[last].h, step = begin_walk(c, last, p.out);
+    int total = 0, band = 0;
+
     for (int64_t y = 0; y < h; y += step) {
         look_back(c, last, at_most(y + step, h));
         for (int i = 0; i <= last; i++) {
@@ -253,6 +268,54 @@ static void make_rings(struct cascade *c, struct bands *out)
         struct cascade_ring *r = &c->rings[i];
         r->tensor = graph_ring(c->g, (struct graph_shape){n, r->c, r->rows, r->w}, r->h);
     }
+}
+
+/* No stage is done: each ring has been written, or will be before the others are read for the last
+ * time, and will be written again. */
+static bool all_are_at_work(const struct cascade *c)
+{
+    for (int i = 0; i < c->n; i++)
+        if (c->done[i] == 0 || c->done[i] >= c->stages[i].h)
+            return false;
+    return true;
+}
+
+/* The last run from above to below.  Rings are as high as it takes, or higher. */
+int cascade_alive(struct cascade *c, int64_t rows, int64_t n, struct graph_shape *out,
+                  int64_t *x_rows)
+{
+    const int last = c->n - 1;
+    const int64_t h = c->stages[last].h;
+    const struct bands bands = bands_cut(1, h, 1, rows);
+    int64_t made = 0, lo, hi;
+
+    c->rows = at_least(c->rows, fewest_rows(c));
+    list_readers(c);
+    *x_rows = 0;
+    const int64_t step = begin_walk(c, last, bands.n > 1 ? &bands : NULL);
+    for (int64_t y = 0; y < h; y += step) {
+        look_back(c, last, at_most(y + step, h));
+        for (int i = 0; i <= last; i++)
+            if (c->need[i] > c->done[i]) {
+                measure(c, i, last);
+                c->done[i] = c->need[i];
+            }
+        if (!all_are_at_work(c))
+            break;
+        if (bands.n == 1 && made)
+            continue; /* the result is there as a whole, and x goes */
+        made = c->done[last];
+        reads(c, 0, c->done[0], c->done[0] + 1, &lo, &hi);
+        *x_rows = c->x->h - lo;
+    }
+    if (!made)
+        return 0;
+    for (int i = 0; i < c->n_rings; i++) {
+        const struct cascade_ring *r = &c->rings[i];
+        const bool is_result = i == c->stages[last].to;
+        out[i] = (struct graph_shape){n, r->c, !is_result ? r->rows : bands.n > 1 ? made : h, r->w};
+    }
+    return c->n_rings;
 }
 
 struct bands cascade_run(struct cascade *c, int64_t rows)

@@ -21,6 +21,7 @@ struct cascade_stage {
     int residual;                /* ring that is added: `to`, or before the shortcut; NONE */
     int norm_weight, norm_bias;  /* of the group norm and SiLU before it; 0: none */
     int affine;                  /* of the norm, once its sums are known */
+    int op, shortcut_op;         /* that wrote rows first, plus 1; 0: not yet */
 };
 
 struct cascade_ring {
@@ -54,6 +55,13 @@ void cascade_begin(struct cascade *c, struct graph *g, const struct bands *x, in
 void cascade_conv(struct cascade *c, const struct bands_layer *l);
 void cascade_resnet(struct cascade *c, int64_t out_c, const char *name);
 void cascade_norm_conv(struct cascade *c, int64_t out_c, const char *norm, const char *conv);
+
+/* What is in memory at the same time in any layout of what cascade_run adds: rings, and the result,
+ * or of a result in bands as much as is there by then.  Adds nothing to the graph.  Returns how
+ * many shapes of pictures were written to `out`, at most CASCADE_MAX_STAGES; 0: nothing is known.
+ * *x_rows: lowest rows of x that are there, too. */
+int cascade_alive(struct cascade *c, int64_t rows, int64_t n, struct graph_shape *out,
+                  int64_t *x_rows);
 
 /* The last stage's result in bands of `rows`, of which none is there after a failure; 0: one. */
 struct bands cascade_run(struct cascade *c, int64_t rows);

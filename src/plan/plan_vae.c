@@ -1,4 +1,4 @@
-#include "nn/vae.h"
+#include "nn/vae_alive.h"
 #include "plan/planner.h"
 
 enum { PIXEL_FLOATS = 3 * sizeof(float) };
@@ -81,32 +81,63 @@ static size_t tile_bytes(const struct plan_stage *stage)
     return scale * scale * (size_t)stage->tile_w * (size_t)stage->tile_h * PIXEL_FLOATS;
 }
 
-/* The network for a way.  Ways that differ in streaming alone share it. */
+static bool encodes(enum plan_phase phase)
+{
+    return phase == PLAN_VAE_ENCODE || phase == PLAN_HIRES_ENCODE;
+}
+
+/* The network for a way, if its arena has most_bytes at most (0: no limit).  Ways that differ in
+ * streaming alone share it. */
 static bool build(struct planner *p, enum plan_phase phase, const struct plan_stage *before,
-                  struct error *err)
+                  size_t most_bytes, struct error *err)
 {
     struct plan_stage *stage = &p->plan->phase[phase];
     const struct network_vae_options options = {.attention = p->plan->levers.attention,
                                                 .band_rows = stage->band_rows,
                                                 .again = stage->again,
-                                                .most_arena_bytes =
-                                                    planner_most_arena(p, stage->host_bytes)};
+                                                .most_arena_bytes = most_bytes};
 
     if (stage->net.graph && stage->band_rows == before->band_rows &&
         stage->again == before->again && stage->tile_w == before->tile_w &&
         stage->tile_h == before->tile_h)
         return true;
     network_clear(&stage->net);
-    return (phase == PLAN_VAE_ENCODE || phase == PLAN_HIRES_ENCODE ? network_vae_encoder
-                                                                   : network_vae_decoder)(
+    return (encodes(phase) ? network_vae_encoder : network_vae_decoder)(
         &stage->net, stage->model, p->backend, 1, stage->tile_h, stage->tile_w, &options, err);
 }
 
-static bool try_way(struct planner *p, const struct way *w, enum plan_phase phase, bool *fits,
-                    struct error *err)
+/* No arena of the way can be smaller. */
+static bool least_arena(size_t *bytes, const struct planner *p, enum plan_phase phase,
+                        struct error *err)
+{
+    const struct plan_stage *stage = &p->plan->phase[phase];
+    const struct vae_config *c = &model_view(stage->model)->vae;
+    const struct vae_tiling tiling = {.band_rows = stage->band_rows, .again = stage->again};
+    const int64_t scale = vae_scale(c);
+    struct graph_shape alive[VAE_ALIVE_MOST];
+    const int n =
+        encodes(phase)
+            ? vae_alive_encode(c,
+                               (struct graph_shape){1, c->in_channels, scale * stage->tile_h,
+                                                    scale * stage->tile_w},
+                               &tiling, alive)
+            : vae_alive_decode(
+                  c, (struct graph_shape){1, c->latent_channels, stage->tile_h, stage->tile_w},
+                  &tiling, alive);
+
+    *bytes = 0;
+    for (int i = 0; i < n; i++) {
+        size_t one;
+        if (!p->backend->fn->tensor_bytes(p->backend, alive[i], &one, err))
+            return false;
+        *bytes += one; /* far from overflowing: bytes of one picture's levels */
+    }
+    return true;
+}
+
+static void set_way(struct planner *p, const struct way *w, enum plan_phase phase)
 {
     struct plan_stage *stage = &p->plan->phase[phase];
-    const struct plan_stage before = *stage;
 
     stage->stream = w->stream;
     stage->vae = w->vae;
@@ -115,12 +146,49 @@ static bool try_way(struct planner *p, const struct way *w, enum plan_phase phas
     stage->tile_w = tile_side(stage->latent_w, w);
     stage->tile_h = tile_side(stage->latent_h, w);
     planner_forget_needs(stage, plan_host_bytes(p, phase) + tile_bytes(stage));
-    if (!build(p, phase, &before, err))
+}
+
+/* Tries a way that may take most_bytes in all; 0: no limit.  One that cannot is not built. */
+static bool try_way(struct planner *p, const struct way *w, enum plan_phase phase,
+                    size_t most_bytes, bool *fits, struct error *err)
+{
+    struct plan_stage *stage = &p->plan->phase[phase];
+    const struct plan_stage before = *stage;
+    size_t least, most_arena = 0;
+
+    set_way(p, w, phase);
+    if (most_bytes) {
+        const size_t beside = planner_phase_bytes(p, stage);
+        most_arena = most_bytes > beside ? most_bytes - beside : 1;
+        if (!least_arena(&least, p, phase, err))
+            return false;
+        if (least > most_arena) {
+            *stage = before;
+            return true;
+        }
+    }
+    if (!build(p, phase, &before, most_arena, err))
         return false;
     double tiles = (double)stage->latent_w * stage->latent_h / stage->tile_w / stage->tile_h;
     double runs = tiles > 1 ? tiles * BLEND_OVERHEAD : 1;
     planner_add_network(stage, &stage->net, runs * stage->calls);
     *fits = planner_fits(p, stage);
+    return true;
+}
+
+enum { WAYS = sizeof ways / sizeof ways[0] };
+
+/* What the leanest way takes: the lean ones first, so that most others need not be built. */
+static bool find_least(struct planner *p, enum plan_phase phase, struct error *err)
+{
+    network_clear(&p->plan->phase[phase].net); /* perhaps not laid out, for the limit */
+    p->least_bytes = 0;
+    for (int i = WAYS - 1; i >= 0; i--) {
+        bool fits;
+        if (is_allowed(p, &p->plan->phase[phase], &ways[i]) &&
+            !try_way(p, &ways[i], phase, p->least_bytes, &fits, err))
+            return false;
+    }
     return true;
 }
 
@@ -130,15 +198,17 @@ bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, i
     struct plan_stage *stage = planner_begin(p, phase, m);
 
     stage->calls = pictures;
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+    for (int i = 0; i < WAYS; i++) {
         bool fits = false;
         if (!is_allowed(p, stage, &ways[i]))
             continue;
-        if (!try_way(p, &ways[i], phase, &fits, err))
+        if (!try_way(p, &ways[i], phase, p->bounds->limit_bytes, &fits, err))
             return false;
         if (fits)
             return true;
     }
+    if (!p->ends_early && !find_least(p, phase, err))
+        return false;
     planner_remember_refusal(p, phase);
     return true;
 }
