@@ -61,7 +61,7 @@ static const struct vae_config uneven = {.in_channels = 3,
 
 static void check_all_ways(struct backend *b, const struct vae_config *c, struct graph_shape latent)
 {
-    static const int rows[] = {0, 1, 2, 3, 4, 8, 16, 24, 64};
+    static const int rows[] = {0, 1, 3, 8, 16, 64};
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         for (int again = 0; again <= (rows[i] ? c->n_levels : 0); again++)
@@ -82,9 +82,9 @@ static void check_all_ways(struct backend *b, const struct vae_config *c, struct
 static void never_says_too_much(struct backend *cpu)
 {
     static const struct vae_config *const configs[] = {&nn_test_vae, &uneven};
-    static const struct graph_shape latents[] = {{1, 4, 1, 1},  {1, 4, 8, 8},    {1, 4, 40, 24},
-                                                 {2, 4, 19, 7}, {1, 4, 64, 3},   {1, 4, 3, 64},
-                                                 {1, 4, 33, 1}, {1, 4, 128, 96}, {3, 4, 5, 5}};
+    static const struct graph_shape latents[] = {{1, 4, 1, 1},  {1, 4, 8, 8},   {1, 4, 40, 24},
+                                                 {2, 4, 19, 7}, {1, 4, 64, 3},  {1, 4, 3, 64},
+                                                 {1, 4, 33, 1}, {1, 4, 56, 40}, {3, 4, 5, 5}};
     struct backend_functions fn = *cpu->fn;
     struct backend plain = {.fn = &fn};
 
