@@ -1,6 +1,6 @@
 /* Convolution and linear layers: see cpu_conv_plan.h for the idea. */
 #include "base/assert.h"
-#include "engine/cpu/cpu_conv_delta.h"
+#include "engine/cpu/cpu_conv_beside.h"
 #include "engine/cpu/cpu_conv_plan.h"
 #include "engine/cpu/cpu_conv_rows.h"
 #include "engine/cpu/cpu_ops.h"
@@ -61,7 +61,7 @@ static void pack_panel(const struct conv_run *c, int block, int set, int panel, 
                             .kc = b.kc,
                             .kc_pad = b.kc_pad,
                             .taps = p->taps};
-    if (p->rank) {
+    if (p->rank && !p->beside) {
         pack.from = cpu_conv_delta_rows(&c->delta, block, set * p->n + column, pack.n, thread,
                                         &pack.stride);
         pack.dtype = DTYPE_F32;
@@ -141,6 +141,16 @@ static void pack_sub_panel(const struct conv_run *c, int block, int sub, int pan
     p->k->pack_weights(&pack);
 }
 
+static void find_taps(ptrdiff_t tap[CPU_KERNELS_MAX_TAPS], const struct cpu_conv_plan *p,
+                      const struct conv_region *r, int sub, size_t a_stride)
+{
+    for (int t = 0; t < p->taps; t++) {
+        int dy, dx;
+        conv_plan_where(p, sub, t, &dy, &dx);
+        tap[t] = (ptrdiff_t)conv_plan_tap(p, r, dy, dx) * (ptrdiff_t)a_stride;
+    }
+}
+
 /* acc (+)= a region times the panels at b. */
 static void multiply(const struct conv_run *c, const struct conv_region *r, int sub,
                      const struct conv_block *b, const void *a, size_t a_stride, const void *packed,
@@ -149,11 +159,7 @@ static void multiply(const struct conv_run *c, const struct conv_region *r, int 
     const struct cpu_conv_plan *p = &c->plan;
     ptrdiff_t tap[CPU_KERNELS_MAX_TAPS];
 
-    for (int t = 0; t < p->taps; t++) {
-        int dy, dx;
-        conv_plan_where(p, sub, t, &dy, &dx);
-        tap[t] = (ptrdiff_t)conv_plan_tap(p, r, dy, dx) * (ptrdiff_t)a_stride;
-    }
+    find_taps(tap, p, r, sub, a_stride);
     struct cpu_gemm g = {.acc = acc,
                          .acc_stride = p->acc_stride,
                          .a = a,
@@ -355,6 +361,66 @@ static void prepare_task(void *ctx, int task, int thread)
                           left < PREPARE_ROWS ? left : PREPARE_ROWS);
 }
 
+/* Where a block's rows of everything are read. */
+static const unsigned char *shared_rows(const struct conv_run *c, const struct conv_region *r,
+                                        int block, const struct conv_block *b, size_t *stride)
+{
+    *stride = b->a_row;
+    return c->plan.direct_a ? direct_rows(c, r, b, stride)
+                            : shared(c) + (size_t)block * packed_block_bytes(&c->plan);
+}
+
+static void beside_pack_task(void *ctx, int task, int thread)
+{
+    cpu_conv_beside_pack(ctx, task, thread);
+}
+
+/* Some places times the deltas' `down`. */
+static void beside_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    const struct cpu_conv_plan *p = &c->plan;
+    const struct conv_region r = cpu_conv_plan_everything(p);
+    ptrdiff_t tap[CPU_KERNELS_MAX_TAPS];
+    int64_t first;
+    struct cpu_gemm g =
+        cpu_conv_beside_begin(&c->delta, conv_plan_places(p, &r), task, thread, &first);
+
+    g.tap = tap;
+    g.n_taps = p->taps;
+    for (int block = 0; block < p->n_blocks; block++) {
+        const struct conv_block b = cpu_conv_plan_block(p, block);
+        const unsigned char *a = shared_rows(c, &r, block, &b, &g.a_stride);
+        find_taps(tap, p, &r, 0, g.a_stride);
+        g.a = a + (size_t)first * g.a_stride;
+        g.b = cpu_conv_beside_down(&c->delta, block);
+        g.kc_pad = b.kc_pad;
+        g.add = block > 0;
+        p->k->gemm(&g);
+    }
+    cpu_conv_beside_finish(&c->delta, first, &g);
+}
+
+/* The rest of the deltas' product, for one group of columns. */
+static void add_beside(const struct conv_run *c, const struct conv_region *r, int group, int set,
+                       int thread, unsigned char *packed, float *acc)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    struct cpu_gemm g = cpu_conv_beside_up(&c->delta, conv_plan_places(p, r));
+    const int panels = group_panels(p, group), nr = p->k->nr;
+
+    for (int i = 0; i < panels; i++) {
+        const int column = (group * p->group_panels + i) * nr;
+        cpu_conv_beside_pack_up(&c->delta, set * p->n + column,
+                                p->n - column < nr ? p->n - column : nr, thread,
+                                packed + (size_t)i * cpu_conv_beside_panel_bytes(p));
+    }
+    g.acc = acc;
+    g.b = packed;
+    g.n = panels * nr;
+    p->k->gemm(&g);
+}
+
 static void columns_task(void *ctx, int task, int thread)
 {
     const struct conv_run *c = ctx;
@@ -367,10 +433,8 @@ static void columns_task(void *ctx, int task, int thread)
 
     for (int block = 0; block < p->n_blocks; block++) {
         struct conv_block b = cpu_conv_plan_block(p, block);
-        size_t a_stride = b.a_row;
-        const void *a = shared(c) + (size_t)block * packed_block_bytes(p);
-        if (p->direct_a)
-            a = direct_rows(c, &r, &b, &a_stride);
+        size_t a_stride;
+        const void *a = shared_rows(c, &r, block, &b, &a_stride);
         for (int set = 0; set < p->panel_sets; set++) {
             for (int i = 0; i < panels; i++)
                 pack_panel(c, block, set, group * p->group_panels + i, thread,
@@ -379,6 +443,8 @@ static void columns_task(void *ctx, int task, int thread)
                      block > 0);
         }
     }
+    for (int set = 0; p->beside && set < p->panel_sets; set++)
+        add_beside(c, &r, group, set, thread, packed, acc + set * gate_at);
     finish_group(c, &r, 0, acc, group, gate_at);
 }
 
@@ -406,9 +472,10 @@ void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, in
     *flops_share = cpu_conv_plan_is_doubled(g, op) ? 4.0 / 9 : 1;
     bool is_window = o->u.conv.into || graph_tensor_view(g, o->out)->full_h > o->u.conv.out_rows;
     *bytes = is_window ? 8 * weights : 0;
-    if (w->delta_rank) { /* the product of their factors, and the way through float32 */
-        *flops_share += 2.0 * w->delta_rank * weights / graph_op_flops(g, op);
-        *bytes += 8 * weights;
+    if (w->delta_rank) { /* and for many places the way through float32 */
+        bool beside;
+        *flops_share += 2 * cpu_conv_plan_delta_work(g, op, &beside) / graph_op_flops(g, op);
+        *bytes += beside ? 0 : 8 * weights;
     }
 }
 
@@ -483,6 +550,16 @@ static void multiply_piece(struct conv_run *c, const struct cpu_context *ctx, in
     cpu_pool_run(ctx->pool, columns_task, c, (int)((rows + columns - 1) / columns));
 }
 
+/* Everything times `down`, before the groups of columns need it. */
+static void multiply_beside(struct conv_run *c, const struct cpu_context *ctx)
+{
+    const struct conv_region r = cpu_conv_plan_everything(&c->plan);
+
+    cpu_pool_run(ctx->pool, beside_pack_task, &c->delta, cpu_conv_beside_pack_tasks(&c->plan));
+    cpu_pool_run(ctx->pool, beside_task, c,
+                 cpu_conv_beside_tasks(&c->plan, conv_plan_places(&c->plan, &r)));
+}
+
 /* Streamed weights come in pieces of whole groups of columns. */
 static void each_piece(struct conv_run *c, const struct cpu_context *ctx, int op,
                        void (*work)(struct conv_run *c, const struct cpu_context *ctx,
@@ -523,7 +600,7 @@ static void run(const struct cpu_context *ctx, int op)
     ASSERT(planned); /* the layout asked the same question */
 
     bind(&c, ctx, op);
-    if (c.plan.rank)
+    if (c.plan.rank && !c.plan.beside)
         cpu_pool_run(ctx->pool, delta_task, &c.delta, cpu_conv_delta_tasks(&c.plan));
     if (!c.plan.share_a) {
         for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {
@@ -537,6 +614,8 @@ static void run(const struct cpu_context *ctx, int op)
     if (!c.plan.direct_a)
         cpu_pool_run(ctx->pool, prepare_task, &c,
                      c.plan.n_blocks * prepare_tasks_per_block(&c.plan));
+    if (c.plan.beside)
+        multiply_beside(&c, ctx);
     each_piece(&c, ctx, op, multiply_piece);
 }
 

@@ -47,7 +47,7 @@ struct cpu_conv_delta_sizes cpu_conv_delta_measure(const struct cpu_conv_plan *p
 
     if (!p->rank)
         return s;
-    s.failed = !size_mul(&s.up_bytes, (size_t)p->weight_rows + (size_t)p->k->mr, up_row_bytes(p)) ||
+    s.failed = !size_mul(&s.a_bytes, (size_t)p->weight_rows + (size_t)p->k->mr, up_row_bytes(p)) ||
                !size_mul(&s.down_block_bytes, sum_stride(p), rank_pad(p) * sizeof(float)) ||
                !size_mul(&sums, sum_stride(p), rows * sizeof(float)) ||
                !size_mul(&packing, chunk_columns(p), (size_t)p->rank * sizeof(float));
@@ -131,7 +131,7 @@ static void prepare_up(const struct conv_delta *d, int chunk, float *row)
                 at[r] *= delta->factor;
             at += delta->rank;
         }
-        const struct cpu_prepare prepare = {.to = d->workspace + p->delta_up_at +
+        const struct cpu_prepare prepare = {.to = d->workspace + p->delta_a_at +
                                                   (size_t)y * up_row_bytes(p),
                                             .to_stride = up_row_bytes(p),
                                             .from = row,
@@ -167,7 +167,7 @@ static void merge(const struct conv_delta *d, int block, int row, int n, size_t 
                 (size_t)(row + i) * all + (size_t)b.whole * taps + first, columns);
     const struct cpu_gemm g = {.acc = to,
                                .acc_stride = stride,
-                               .a = d->workspace + p->delta_up_at + (size_t)row * up_row_bytes(p),
+                               .a = d->workspace + p->delta_a_at + (size_t)row * up_row_bytes(p),
                                .a_stride = up_row_bytes(p),
                                .tap = &no_tap,
                                .n_taps = 1,

@@ -1,5 +1,5 @@
 /* Low-rank deltas of a convolution's weight, added while its panels are packed (Hu et al. 2021,
- * "LoRA").  Internal to cpu_conv*.c.
+ * "LoRA"), for ops of many places; cpu_conv_beside.h is for those of few.  Internal to cpu_conv*.c.
  *
  * The deltas of a weight are one product up * down over their ranks side by side, and run on the
  * same kernels as everything else: before an op's panels are packed the factors are brought to
@@ -13,7 +13,7 @@
 struct conv_delta {
     const struct cpu_conv_plan *plan;
     const struct weight_view *weight;
-    const struct weight_delta *list; /* their ranks make plan->delta.rank; n 0: none */
+    const struct weight_delta *list; /* their ranks make plan->rank; n 0: none */
     int n;
     unsigned char *workspace; /* the op's */
 };
@@ -21,7 +21,9 @@ struct conv_delta {
 /* Where a plan keeps the factors and sums, from its blocks and groups.  Sizes are checked when they
  * are added up (cpu_conv_plan.c). */
 struct cpu_conv_delta_sizes {
-    size_t up_bytes, down_block_bytes, thread_bytes;
+    size_t a_bytes;          /* `up`, or with plan->beside what x * down makes */
+    size_t down_block_bytes; /* `down` as panels, for one block along K */
+    size_t thread_bytes;
     bool failed;
 };
 struct cpu_conv_delta_sizes cpu_conv_delta_measure(const struct cpu_conv_plan *p);

@@ -1,7 +1,7 @@
 #include "engine/cpu/cpu_conv_plan.h"
 
 #include "base/size.h"
-#include "engine/cpu/cpu_conv_delta.h"
+#include "engine/cpu/cpu_conv_beside.h"
 
 enum {
     TARGET_A_BYTES = 640 << 10,   /* a region's prepared rows: about a third of a 2 MB L2 */
@@ -286,9 +286,10 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
         p->shared_bytes =
             product(&whole, packed_bytes(&whole, p, p->n_panels), (size_t)p->n_blocks, 1);
     p->shared_at = part(&whole, p->shared_bytes);
-    const struct cpu_conv_delta_sizes delta = cpu_conv_delta_measure(p);
+    const struct cpu_conv_delta_sizes delta =
+        p->beside ? cpu_conv_beside_measure(p, conv_plan_places(p, &r)) : cpu_conv_delta_measure(p);
     p->delta_block_bytes = delta.down_block_bytes;
-    p->delta_up_at = part(&whole, delta.up_bytes);
+    p->delta_a_at = part(&whole, delta.a_bytes);
     p->delta_down_at =
         part(&whole, product(&whole, delta.down_block_bytes, (size_t)p->n_blocks, 1));
 
@@ -300,7 +301,11 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
             thread.bytes = cpu_ops_round(p->thread_a + sums + column);
     }
     p->thread_delta = part(&thread, delta.thread_bytes);
-    p->thread_b = part(&thread, p->share_a ? packed_bytes(&thread, p, p->group_panels) : 0);
+    size_t packed = p->share_a ? packed_bytes(&thread, p, p->group_panels) : 0;
+    size_t up = p->beside
+                    ? product(&thread, cpu_conv_beside_panel_bytes(p), (size_t)p->group_panels, 1)
+                    : 0;
+    p->thread_b = part(&thread, packed > up ? packed : up);
     p->thread_acc = part(&thread, product(&thread, places, p->acc_stride, 4));
     p->thread_stride = thread.bytes;
     p->thread_at = part(&whole, product(&whole, thread.bytes, (size_t)p->n_threads, 1));
@@ -318,6 +323,7 @@ static void choose_way(struct cpu_conv_plan *p)
     double a_bytes = 4.0 * channels * (double)(conv_plan_phase(p, &all) * p->stride * p->stride);
     double b_bytes = 4.0 * channels * p->taps * p->weight_rows;
     p->share_a = a_bytes <= b_bytes;
+    p->beside = p->share_a && cpu_conv_beside_pays(p, conv_plan_places(p, &all));
     take_subs(p);
 }
 
@@ -327,6 +333,18 @@ bool cpu_conv_plan_is_doubled(const struct graph *g, int op)
     take_shapes(&p, g, op);
     choose_way(&p);
     return p.subs == 4;
+}
+
+double cpu_conv_plan_delta_work(const struct graph *g, int op, bool *beside)
+{
+    struct cpu_conv_plan p = {0};
+    take_shapes(&p, g, op);
+    choose_way(&p);
+    const struct conv_region all = cpu_conv_plan_everything(&p);
+    const double columns = (double)(p.channels[0] + p.channels[1]) * p.kernel * p.kernel;
+    *beside = p.beside;
+    return p.rank * (p.beside ? (double)conv_plan_places(&p, &all) * (columns + p.weight_rows)
+                              : columns * p.weight_rows);
 }
 
 bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,

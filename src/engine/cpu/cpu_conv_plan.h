@@ -74,7 +74,8 @@ struct cpu_conv_plan {
     /* Blocks along K. */
     int kc, n_blocks, kc_pad_max;
 
-    int rank; /* of the weight's deltas together; 0: none */
+    int rank;    /* of the weight's deltas together; 0: none */
+    bool beside; /* they are products of their own (cpu_conv_beside.h), of everything at once */
 
     /* Blocks along N: panels of nr columns, groups of panels. */
     int n_panels;     /* of n columns; GEGLU has as many again */
@@ -92,9 +93,9 @@ struct cpu_conv_plan {
     size_t bias_at, shared_at, thread_at, thread_stride;
     size_t thread_a, thread_b, thread_acc; /* within a thread's part */
     size_t sum_at;                         /* within a thread's A: weights being added up */
-    size_t delta_up_at, delta_down_at, delta_block_bytes; /* factors of the deltas, shared */
-    size_t thread_delta;                                  /* weights with their deltas */
-    size_t acc_stride;                                    /* floats */
+    size_t delta_a_at, delta_down_at, delta_block_bytes; /* factors of the deltas, shared */
+    size_t thread_delta;                                 /* weights with their deltas */
+    size_t acc_stride;                                   /* floats */
     size_t workspace_bytes;
 };
 
@@ -104,6 +105,9 @@ bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, in
 
 /* Whether the op's doubled picture is not made (subs). */
 bool cpu_conv_plan_is_doubled(const struct graph *g, int op);
+
+/* Multiply-adds that the op's deltas take, and whether it has them beside its weight. */
+double cpu_conv_plan_delta_work(const struct graph *g, int op, bool *beside);
 
 struct conv_block cpu_conv_plan_block(const struct cpu_conv_plan *p, int i);
 struct conv_region cpu_conv_plan_region(const struct cpu_conv_plan *p, int task);
