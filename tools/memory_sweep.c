@@ -16,10 +16,11 @@ struct options {
 static const char usage[] =
     "usage: memory-sweep --model PATH [--sizes 256,512,768,1024] [--steps 1] [--threads 0]\n"
     "                    [--tokenizer DIR] [--quick] [--plan-only] [--slack 0] [--json]\n"
-    "                    [--cgroup]\n"
+    "                    [--lora FILE[:SCALE]]... [--cgroup]\n"
     "       memory-sweep --model PATH --row 'txt2img 512x512 steps=2 limit=300M\n"
-    "                    sequential_cpu_offload=true' [--trace FILE.csv]\n"
+    "                    sequential_cpu_offload=true lora=FILE:0.8' [--trace FILE.csv]\n"
     "       memory-sweep --model PATH --soak 200\n\n"
+    "  --lora       a LoRA that every row has; up to four\n"
     "  --quick      plans that were run already are not run again\n"
     "  --slack      bytes a small model may lie under its plan, whatever the share\n"
     "  --cgroup     each row once more in a control group of its plan plus 5 % (root only)\n"
@@ -81,6 +82,8 @@ static bool read_value(struct options *o, const char *flag, const char *value, s
             *to[i] = value;
             return true;
         }
+    if (strcmp(flag, "--lora") == 0)
+        return memory_sweep_row_add_lora(&o->grid.loras, value, err);
     if (strcmp(flag, "--sizes") == 0)
         return read_sizes(&o->grid, value, err);
     if (strcmp(flag, "--steps") == 0)

@@ -12,13 +12,25 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { MEMORY_SWEEP_ROW_BYTES = 400, MEMORY_SWEEP_LEVERS_BYTES = 200 };
+enum {
+    MEMORY_SWEEP_ROW_BYTES = 1200,
+    MEMORY_SWEEP_LEVERS_BYTES = 200,
+    MEMORY_SWEEP_LORAS = 4,
+    MEMORY_SWEEP_PATH_BYTES = 200
+};
+
+struct sweep_lora {
+    char path[MEMORY_SWEEP_PATH_BYTES];
+    double scale;
+};
 
 struct sweep_row {
     enum gen_mode mode;
     int width, height, steps;
     size_t limit_bytes; /* 0: none */
     enum tri optimization[MEMORY_OPTIMIZATIONS];
+    struct sweep_lora loras[MEMORY_SWEEP_LORAS];
+    int n_loras;
 };
 
 enum sweep_status {
@@ -44,15 +56,19 @@ struct sweep_model {
     int threads;
 };
 
-/* "txt2img 512x512 steps=1 limit=0 vae_tiling=true ...", and back; what is left out is a default.
- */
+/* "txt2img 512x512 steps=1 limit=0 vae_tiling=true lora=FILE:0.8 ...", and back; what is left out
+ * is a default.  Paths hold no blank and no comma. */
 void memory_sweep_row_write(char out[MEMORY_SWEEP_ROW_BYTES], const struct sweep_row *row);
 bool memory_sweep_row_read(struct sweep_row *out, const char *text, struct error *err) MUST_CHECK;
 
 /* What the run will do, in few words: "offload, UNet streamed, exact bands of 32". */
 void memory_sweep_row_levers(char out[MEMORY_SWEEP_LEVERS_BYTES], const struct plan_levers *l);
 
-/* The request that a row makes. */
+/* Adds "FILE" or "FILE:SCALE" to a row. */
+bool memory_sweep_row_add_lora(struct sweep_row *row, const char *text,
+                               struct error *err) MUST_CHECK;
+
+/* The request that a row makes; it borrows the row's paths. */
 struct gen_request memory_sweep_row_request(const struct sweep_row *row);
 
 /* Runs, or only plans, one row in this process and prints the outcome to standard output.  trace:

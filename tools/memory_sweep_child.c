@@ -20,11 +20,19 @@ struct child {
     double seconds;
 };
 
+static bool open_loras(struct child *c, struct error *err)
+{
+    pipeline_set_loras(c->pipeline, &c->request, NULL);
+    const struct lora_set *s = pipeline_models(c->pipeline).loras;
+    return !s || !s->n_warnings || error_set(err, ERROR_INVALID, "%s", s->warnings[0]);
+}
+
 static bool open_all(struct child *c, const struct sweep_model *m, struct error *err)
 {
     c->request = memory_sweep_row_request(c->row);
     if (!cpu_backend_open(&c->backend, m->threads, NULL, err) ||
-        !pipeline_open(&c->pipeline, m->path, m->tokenizer_dir, c->backend, err))
+        !pipeline_open(&c->pipeline, m->path, m->tokenizer_dir, c->backend, err) ||
+        !open_loras(c, err))
         return false;
     if (c->row->mode != GEN_IMG2IMG)
         return true;

@@ -182,10 +182,10 @@ bool memory_sweep_grid_run(struct sweep_grid *g, struct error *err)
 {
     for (int i = 0; i < g->n_sides; i++)
         for (int mode = 0; mode < 2; mode++) {
-            const struct sweep_row row = {.mode = mode ? GEN_IMG2IMG : GEN_TXT2IMG,
-                                          .width = g->sides[i],
-                                          .height = g->sides[i],
-                                          .steps = g->steps};
+            struct sweep_row row = g->loras;
+            row.mode = mode ? GEN_IMG2IMG : GEN_TXT2IMG;
+            row.width = row.height = g->sides[i];
+            row.steps = g->steps;
             if (!run_switches(g, row, err) || !run_budgets(g, row, err))
                 return false;
         }

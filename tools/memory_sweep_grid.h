@@ -11,8 +11,9 @@ struct sweep_grid {
     int sides[MEMORY_SWEEP_GRID_SIZES]; /* pixels */
     int n_sides;
     int steps;
-    size_t slack_bytes; /* small models may lie so far under their plan, whatever the share */
-    bool quick;         /* plans that were run already are not run again */
+    struct sweep_row loras; /* those that every row has; of nothing else */
+    size_t slack_bytes;     /* small models may lie so far under their plan, whatever the share */
+    bool quick;             /* plans that were run already are not run again */
     bool plan_only, json, cgroup;
 
     /* What was found. */

@@ -12,7 +12,7 @@ static void add(char *out, size_t room, const char *what)
 
 void memory_sweep_row_write(char out[MEMORY_SWEEP_ROW_BYTES], const struct sweep_row *row)
 {
-    char word[80];
+    char word[MEMORY_SWEEP_PATH_BYTES + 40];
 
     snprintf(out, MEMORY_SWEEP_ROW_BYTES, "%s %dx%d steps=%d limit=%zu",
              gen_request_mode_name(row->mode), row->width, row->height, row->steps,
@@ -23,6 +23,10 @@ void memory_sweep_row_write(char out[MEMORY_SWEEP_ROW_BYTES], const struct sweep
         snprintf(word, sizeof word, "%s=%s",
                  memory_policy_optimization_name((enum memory_optimization)i),
                  tri_name(row->optimization[i]));
+        add(out, MEMORY_SWEEP_ROW_BYTES, word);
+    }
+    for (int i = 0; i < row->n_loras; i++) {
+        snprintf(word, sizeof word, "lora=%s:%.9g", row->loras[i].path, row->loras[i].scale);
         add(out, MEMORY_SWEEP_ROW_BYTES, word);
     }
 }
@@ -46,6 +50,26 @@ static bool read_size(struct sweep_row *row, char *word, struct error *err)
            read_int(&row->height, x + 1, 64, 8192, err);
 }
 
+bool memory_sweep_row_add_lora(struct sweep_row *row, const char *value, struct error *err)
+{
+    const char *colon = strrchr(value, ':');
+    const size_t len = colon ? (size_t)(colon - value) : strlen(value);
+    struct sweep_lora *l = &row->loras[row->n_loras];
+
+    if (row->n_loras == MEMORY_SWEEP_LORAS)
+        return error_set(err, ERROR_INVALID, "a row has at most %d LoRAs", MEMORY_SWEEP_LORAS);
+    if (!len || len >= sizeof l->path)
+        return error_set(err, ERROR_INVALID, "a LoRA's path has 1 to %zu bytes",
+                         sizeof l->path - 1);
+    l->scale = 1;
+    if (colon && !parse_double(&l->scale, colon + 1, -GEN_MAX_LORA_SCALE, GEN_MAX_LORA_SCALE, err))
+        return false;
+    memcpy(l->path, value, len);
+    l->path[len] = 0;
+    row->n_loras++;
+    return true;
+}
+
 static bool read_setting(struct sweep_row *row, const char *key, const char *value,
                          struct error *err)
 {
@@ -53,6 +77,8 @@ static bool read_setting(struct sweep_row *row, const char *key, const char *val
 
     if (strcmp(key, "steps") == 0)
         return read_int(&row->steps, value, 1, 1000, err);
+    if (strcmp(key, "lora") == 0)
+        return memory_sweep_row_add_lora(row, value, err);
     if (strcmp(key, "limit") == 0) {
         if (!parse_bytes(&bytes, value, 0, SIZE_MAX, err))
             return false;
@@ -84,7 +110,7 @@ bool memory_sweep_row_read(struct sweep_row *out, const char *text, struct error
     struct sweep_row row = {.width = 512, .height = 512, .steps = 1};
 
     while (*text) {
-        char word[100];
+        char word[MEMORY_SWEEP_PATH_BYTES + 40];
         size_t len = strcspn(text, " ,");
         if (len >= sizeof word)
             return error_set(err, ERROR_INVALID, "a row has no word as long as '%.100s'", text);
@@ -137,5 +163,8 @@ struct gen_request memory_sweep_row_request(const struct sweep_row *row)
     r.height = row->height;
     r.steps = row->steps;
     r.denoising_strength = 1; /* every step runs */
+    for (int i = 0; i < row->n_loras; i++)
+        r.loras[r.n_loras++] = (struct gen_lora){
+            .name = row->loras[i].path, .is_path = true, .scale = row->loras[i].scale};
     return r;
 }

@@ -78,12 +78,7 @@ size_t exec_arena_bytes(const struct exec *e)
 
 size_t exec_first_run_bytes(const struct exec *e)
 {
-    size_t most = 0;
-
-    for (int op = 0; op < graph_n_ops(e->graph); op++) {
-        size_t bytes = e->layout.touched_bytes[op] + weights_streamed_bytes(e->weights, op);
-        most = bytes > most ? bytes : most;
-    }
+    const size_t most = weights_first_run_bytes(e->weights, e->graph, e->layout.touched_bytes);
     return most > e->layout.arena_bytes ? most : e->layout.arena_bytes;
 }
 

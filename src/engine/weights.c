@@ -224,9 +224,40 @@ size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy 
                : weights_resident_bytes(w);
 }
 
-size_t weights_streamed_bytes(const struct weights *w, int op)
+static bool use_deltas(struct weights_deltas *used, const struct weights *w,
+                       const struct graph_op *op)
 {
-    return w->stream ? weights_stream_op_bytes(w->stream, op) + delta_bytes(w) : 0;
+    int weights[2];
+    const int n = graph_op_weights(op, weights);
+
+    for (int i = 0; i < n; i++)
+        if (!weights_deltas_use(used, w->deltas, weights[i]))
+            return false;
+    return true;
+}
+
+size_t weights_first_run_bytes(const struct weights *w, const struct graph *g,
+                               const size_t *touched)
+{
+    const size_t all = delta_bytes(w);
+    struct weights_deltas *used = NULL;
+    struct error ignored;
+    /* Without memory to count them all deltas are there from the beginning. */
+    bool counts = all && weights_deltas_new(&used, w->n, &ignored);
+    size_t deltas = counts ? 0 : all, most = 0;
+
+    for (int op = 0; op < graph_n_ops(g); op++) {
+        if (counts) {
+            counts = use_deltas(used, w, graph_op_view(g, op));
+            deltas = counts ? weights_deltas_bytes(used) : all;
+            deltas = deltas < all ? deltas : all;
+        }
+        const size_t streamed = w->stream ? weights_stream_op_bytes(w->stream, op) : 0;
+        const size_t bytes = touched[op] + streamed + deltas;
+        most = bytes > most ? bytes : most;
+    }
+    weights_deltas_free(used);
+    return most;
 }
 
 void weights_set_policy(struct weights *w, enum weights_policy policy)

@@ -88,8 +88,10 @@ enum weights_policy {
  * streamed. */
 size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy policy);
 
-/* The same while an op runs, when weights are streamed; 0 for weights that are not mapped. */
-size_t weights_streamed_bytes(const struct weights *w, int op);
+/* The most of touched[op] (by op of g) and what is in memory of streamed weights and of deltas
+ * while that op runs, in a first run: deltas come as their weights are used and stay. */
+size_t weights_first_run_bytes(const struct weights *w, const struct graph *g,
+                               const size_t *touched);
 
 /* Between runs only.  Changes no result.  Held at first; weights that are not mapped stay so. */
 void weights_set_policy(struct weights *w, enum weights_policy policy);

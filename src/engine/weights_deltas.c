@@ -8,6 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* A fault maps what is cached around it, up to a huge page (Linux 6.18). */
+enum { AROUND_BYTES = 2 << 20 };
+
 struct of_weight {
     struct weight_delta *list; /* owned */
     int n;
@@ -80,12 +83,12 @@ static size_t find_place(const struct weights_deltas *d, uintptr_t at)
     return lo;
 }
 
-/* Joins the view's pages with the ranges they meet. */
-static bool add_pages(struct weights_deltas *d, const struct weight_view *v)
+/* Joins the view's pages, whole `unit`s of a power of two bytes, with the ranges they meet. */
+static bool add_pages(struct weights_deltas *d, const struct weight_view *v, uintptr_t unit)
 {
     const uintptr_t at = (uintptr_t)v->bytes;
     const size_t bytes = (size_t)v->count * dtype_bytes(v->dtype);
-    struct range r = {at & ~(d->page - 1), (at + bytes + d->page - 1) & ~(d->page - 1)};
+    struct range r = {at & ~(unit - 1), (at + bytes + unit - 1) & ~(unit - 1)};
     const size_t begin = find_place(d, r.first);
     size_t end = begin;
 
@@ -110,7 +113,7 @@ bool weights_deltas_add(struct weights_deltas *d, int weight, const struct weigh
 
     if (more)
         of->list = more;
-    if (!more || !add_pages(d, &delta->up) || !add_pages(d, &delta->down))
+    if (!more || !add_pages(d, &delta->up, d->page) || !add_pages(d, &delta->down, d->page))
         return error_set(err, ERROR_MEMORY, "no memory for one more delta of a weight");
     of->list[of->n++] = *delta;
     return true;
@@ -129,6 +132,18 @@ size_t weights_deltas_bytes(const struct weights_deltas *d)
     for (size_t i = 0; i < d->n_ranges; i++)
         bytes += d->ranges[i].end - d->ranges[i].first;
     return bytes;
+}
+
+bool weights_deltas_use(struct weights_deltas *used, const struct weights_deltas *d, int weight)
+{
+    const struct weight_delta *list;
+    const int n = weights_deltas_find(d, weight, &list);
+    const uintptr_t unit = d->page > AROUND_BYTES ? d->page : AROUND_BYTES;
+
+    for (int i = 0; i < n; i++)
+        if (!add_pages(used, &list[i].up, unit) || !add_pages(used, &list[i].down, unit))
+            return false;
+    return true;
 }
 
 void weights_deltas_drop(const struct weights_deltas *d)

@@ -20,6 +20,12 @@ int weights_deltas_find(const struct weights_deltas *d, int weight,
 /* Of all pages that the factors lie in, each counted once. */
 size_t weights_deltas_bytes(const struct weights_deltas *d);
 
+/* Marks the deltas of `weight` in d as used for the first time; `used` is another list for as many
+ * weights, whose bytes are then at least those of the pages that are there: with those that the
+ * system maps around a fault.  False when there is no memory. */
+bool weights_deltas_use(struct weights_deltas *used, const struct weights_deltas *d,
+                        int weight) MUST_CHECK;
+
 /* Gives these pages back; for factors in private, read-only mappings of files. */
 void weights_deltas_drop(const struct weights_deltas *d);
 

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,8 +112,49 @@ static void fill(struct network *n, int tensor)
 
 struct outcome {
     float *x; /* owned */
-    size_t resident_bytes, streamed_bytes, lora_bytes;
+    size_t resident_bytes, streamed_bytes, early_bytes, late_bytes, lora_bytes;
+    size_t lora_page_bytes; /* of the pages that the factors lie in, each once */
 };
+
+/* The pages of a LoRA's factors, counted one by one. */
+static size_t count_pages(const struct lora_match *m)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    size_t n = 0, max = 0;
+
+    for (size_t k = 0; k < m->n; k++)
+        max += (m->targets[k].module->up->n_bytes + m->targets[k].module->down->n_bytes) / page + 4;
+    uintptr_t *seen = calloc(max + 1, sizeof *seen);
+    CHECK(seen != NULL);
+    for (size_t k = 0; seen && k < 2 * m->n; k++) {
+        const struct lora_module *l = m->targets[k / 2].module;
+        const struct tensor_info *t = k % 2 ? l->up : l->down;
+        const uintptr_t first = (uintptr_t)t->bytes / page;
+        const uintptr_t end = ((uintptr_t)t->bytes + t->n_bytes + page - 1) / page;
+        for (uintptr_t p = first; p < end; p++) {
+            size_t i = 0;
+            while (i < n && seen[i] != p)
+                i++;
+            if (i == n)
+                seen[n++] = p;
+        }
+    }
+    free(seen);
+    return n * page;
+}
+
+/* What is in memory of weights and deltas in a first run while op runs. */
+static size_t bytes_beside(const struct network *n, int op)
+{
+    const size_t much = (size_t)1 << 40;
+    size_t *touched = calloc((size_t)graph_n_ops(n->graph), sizeof *touched);
+
+    CHECK(touched != NULL);
+    touched[op] = much; /* so that no other op takes as much */
+    const size_t bytes = weights_first_run_bytes(n->weights, n->graph, touched) - much;
+    free(touched);
+    return bytes;
+}
 
 /* Runs the UNet with some LoRAs of the world's folder. */
 static struct outcome run(struct world *w, const struct lora_set_wish *wishes, int n,
@@ -126,6 +168,8 @@ static struct outcome run(struct world *w, const struct lora_set_wish *wishes, i
     lora_set_open(set, wishes, n, &(struct lora_set_place){.dir = w->dir}, model_view(w->model));
     CHECK(set->n == n && set->n_warnings == 0);
     for (int i = 0; i < set->n; i++)
+        out.lora_page_bytes += count_pages(&set->entries[i].match);
+    for (int i = 0; i < set->n; i++)
         for (size_t k = 0; k < set->entries[i].match.n; k++)
             out.lora_bytes += set->entries[i].match.targets[k].module->up->n_bytes +
                               set->entries[i].match.targets[k].module->down->n_bytes;
@@ -136,6 +180,8 @@ static struct outcome run(struct world *w, const struct lora_set_wish *wishes, i
         weights_set_policy(net.weights, policy);
         out.resident_bytes = net.resident_bytes;
         out.streamed_bytes = weights_peak_resident_bytes(net.weights, WEIGHTS_STREAMED);
+        out.early_bytes = bytes_beside(&net, 0);
+        out.late_bytes = bytes_beside(&net, graph_n_ops(net.graph) - 1);
         fill(&net, net.unet.sample);
         fill(&net, net.unet.timestep);
         fill(&net, net.unet.context);
@@ -183,16 +229,33 @@ static void gives_the_same_bits_held_and_streamed(struct world *w)
     free(none.x);
 }
 
-/* Its own size in memory, in whole pages, and no more. */
+/* Its own size in memory, in whole pages, and no more: exactly.  Several take the sum. */
 static void plans_its_own_size(struct world *w)
 {
-    const struct lora_set_wish one[] = {wish("linear", 1)};
-    struct outcome with = run(w, one, 1, WEIGHTS_HELD), without = run(w, one, 0, WEIGHTS_HELD);
-    const size_t held = with.resident_bytes - without.resident_bytes;
-    const size_t streamed = with.streamed_bytes - without.streamed_bytes;
+    const struct lora_set_wish wishes[] = {wish("linear", 1), wish("locon", 0.5)};
+    struct outcome without = run(w, wishes, 0, WEIGHTS_HELD);
 
-    CHECK(held >= with.lora_bytes && held <= with.lora_bytes + 2 * 65536);
-    CHECK(streamed == held);
+    for (int n = 1; n <= 2; n++) {
+        struct outcome with = run(w, wishes, n, WEIGHTS_HELD);
+        const size_t held = with.resident_bytes - without.resident_bytes;
+        const size_t streamed = with.streamed_bytes - without.streamed_bytes;
+        CHECK(held >= with.lora_bytes && held == with.lora_page_bytes);
+        CHECK(streamed == held);
+        free(with.x);
+    }
+    free(without.x);
+}
+
+/* In the first run a LoRA's pages come as its layers do: few in the first one, all after the last.
+ */
+static void comes_layer_by_layer(struct world *w)
+{
+    const struct lora_set_wish wide[] = {wish("wide", 1)};
+    struct outcome with = run(w, wide, 1, WEIGHTS_STREAMED);
+    struct outcome without = run(w, wide, 0, WEIGHTS_STREAMED);
+
+    CHECK(with.early_bytes < without.early_bytes + with.lora_page_bytes / 2);
+    CHECK(with.late_bytes == without.late_bytes + with.lora_page_bytes);
     free(with.x);
     free(without.x);
 }
@@ -239,12 +302,15 @@ int main(void)
     write_lora(&w, "linear", 8, false, 1);
     write_lora(&w, "locon", 4, true, 2);
     write_lora(&w, "rank1", 1, false, 3);
+    write_lora(&w, "wide", 256, false, 4);
     gives_the_same_bits_held_and_streamed(&w);
     plans_its_own_size(&w);
+    comes_layer_by_layer(&w);
     adds_several_up(&w);
     remove_lora(&w, "linear");
     remove_lora(&w, "locon");
     remove_lora(&w, "rank1");
+    remove_lora(&w, "wide");
     rmdir(w.dir);
     w.backend->fn->close(w.backend);
     model_close(w.model);
