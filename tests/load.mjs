@@ -1,20 +1,18 @@
 // Many clients at once: jobs queued, followed and fetched, while others ask how things are.
 //
 //   node tests/load.mjs [--jobs 1000] [--clients 32] [--idle 10]
-//   node tests/load.mjs --compare 7 [--side 256]     seconds of a picture, by the server and by the command line in turn
 //
 // Prints how long /queue and /health took to answer while the worker computed, the server's memory, and
 // its processor time while nothing happened.
-import { execFileSync, fork, spawnSync } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { parseArgs } from "node:util";
-import { PROGRAM, Server } from "./server.mjs";
+import { Server } from "./server.mjs";
 
 const isProbe = process.argv[2] === "--probe";
 const { values: options } = parseArgs({ args: isProbe ? [] : process.argv.slice(2), options: {
   jobs: { type: "string", default: "1000" }, clients: { type: "string", default: "32" }, idle: { type: "string", default: "10" },
-  compare: { type: "string", default: "0" }, side: { type: "string", default: "256" },
 } });
 const SMALL = { prompt: "a red circle", width: 64, height: 64, steps: 2, sampler_name: "Euler a" };
 const percentile = (sorted, p) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * p))] ?? NaN;
@@ -88,27 +86,5 @@ async function main() {
   await server.stop();
 }
 
-/* The sums of all phases, which both tell. */
-async function compare(times) {
-  const request = { prompt: "a red circle", width: Number(options.side), height: Number(options.side), steps: 20, sampler_name: "Euler a", seed: 1, fileType: "png", size_policy: "planned" };
-  const server = await Server.start(["--log-level", "warn"]);
-  const flags = ["--prompt", request.prompt, "--width", options.side, "--height", options.side, "--steps", "20", "--sampler", "Euler a", "--seed", "1", "--cfg-scale", "7",
-    "--size-policy", "planned", "--output", `${server.folder}/compare.png`];
-  const seconds = { server: [], "command line": [] };
-  for (let i = 0; i < times; i++) {
-    /* Who asks often takes the processor from what is measured. */
-    const { phases } = await server.wait((await server.post("/txt2img", request)).body.job_id, { pause_ms: 1500 });
-    seconds.server.push(Object.values(phases).reduce((sum, one) => sum + one, 0));
-    const { stderr } = spawnSync(PROGRAM, ["txt2img", ...flags], { encoding: "utf8" });
-    seconds["command line"].push(Number(/all ([\d.]+)/.exec(stderr)[1]));
-  }
-  for (const [who, list] of Object.entries(seconds)) {
-    list.sort((a, b) => a - b);
-    console.log(`${who}: ${percentile(list, 0.5).toFixed(3)} s (${list[0].toFixed(3)} to ${list.at(-1).toFixed(3)})`);
-  }
-  await server.stop();
-}
-
-if (Number(options.compare) > 0) await compare(Number(options.compare));
-else if (isProbe) await probe(Number(process.argv[3]));
+if (isProbe) await probe(Number(process.argv[3]));
 else await main();

@@ -202,9 +202,6 @@ bool api_native_job_json(struct api_call *call, json_t **out, const struct job *
 
 enum { KEEP_ALIVE_SECONDS = 10 };
 
-/* At most so many events a second. */
-static const double EVENT_PAUSE_SECONDS = 0.1;
-
 struct follow {
     struct api_call call; /* a copy: the original ends with the handler */
     char id[JOB_ID_BYTES];
@@ -290,6 +287,8 @@ static void add_end(struct follow *f, const struct job *job, struct buf *out)
     api_event_add(out, "end", body);
 }
 
+/* No pause of its own: progress comes at most ten times a second (app/worker_engine), and the end
+ * must not wait. */
 static bool next_events(void *ctx, const struct http_request *r, struct buf *out)
 {
     struct follow *f = ctx;
@@ -302,8 +301,6 @@ static bool next_events(void *ctx, const struct http_request *r, struct buf *out
         woke = api_wait_for_change(f->call.api->wait, r, f->id, f->mark, KEEP_ALIVE_SECONDS);
         if (woke == API_WAIT_CLIENT_GONE || woke == API_WAIT_STOPPING)
             return false;
-        struct timespec pause = {0, (long)(EVENT_PAUSE_SECONDS * 1e9)};
-        nanosleep(&pause, NULL);
     }
     f->mark = api_wait_mark(f->call.api->wait);
     if (!job_queue_get(f->call.api->queue, &job, f->id, &err)) {
