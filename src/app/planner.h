@@ -1,4 +1,4 @@
-/* Answers of the planner: what a request would take, what a file holds. */
+/* Answers of the planner: what a request would take. */
 #ifndef APP_PLANNER_H
 #define APP_PLANNER_H
 

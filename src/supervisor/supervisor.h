@@ -67,7 +67,6 @@ bool supervisor_skip(struct supervisor *s, const char *id);
  *
  *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}, "mask": there is one}:
  *                      what `plan --json` prints, for the worker as it stands now
- *   "inspect" planner  {"model": name}: what the file holds
  *   "memory"  worker   null: {"resident_bytes", "peak_bytes", "model", "reserved_bytes"}
  *   "unload"  worker   null: models leave memory, after the job that runs; the answer is "memory"'s
  */

@@ -14,7 +14,6 @@ static const struct {
     bool for_planner;
 } whats[] = {
     {"plan", true},
-    {"inspect", true},
     {"memory", false},
     {"unload", false},
 };

@@ -4,7 +4,7 @@
  *   settings   role ("worker", "planner"), values {key: text}; the first line
  *   run        id, job (canonical), outputs (folder), input and mask (files; absent: none)
  *   cancel, interrupt, skip    id: of the job that runs; of another one it is ignored
- *   ask        n, what ("plan", "inspect", "memory", "unload"), request
+ *   ask        n, what ("plan", "memory", "unload"), request
  *   stop       end now; nothing runs, or what runs is not wanted any more
  *
  * A process to the server ("is"):

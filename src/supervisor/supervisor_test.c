@@ -162,7 +162,7 @@ static void answer(const json_t *ask, const char *role)
 
     if (json_object_get(json_object_get(ask, "request"), "die"))
         kill(getpid(), SIGKILL);
-    if (strcmp(what, "inspect") == 0)
+    if (json_object_get(json_object_get(ask, "request"), "refuse"))
         say(json_pack("{s:s, s:I, s:{s:s, s:s}}", "is", "answer", "n", n, "error", "code",
                       "not_found", "text", "there is no such model"));
     else
@@ -428,8 +428,10 @@ static void brings_answers(void)
     CHECK(supervisor_ask(v.supervisor, "memory", NULL, &answer, 20000, &err));
     CHECK(strcmp(supervisor_protocol_text(answer, "role"), "worker") == 0);
     json_decref(answer);
-    CHECK(!supervisor_ask(v.supervisor, "inspect", request, &answer, 20000, &err));
+    json_object_set_new(request, "refuse", json_true());
+    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
     CHECK(err.code == ERROR_NOT_FOUND && strcmp(err.text, "there is no such model") == 0);
+    json_object_del(request, "refuse");
     CHECK(!supervisor_ask(v.supervisor, "weather", request, &answer, 20000, &err));
     CHECK(err.code == ERROR_INVALID);
     json_object_set_new(request, "die", json_true());
