@@ -150,12 +150,20 @@ test("speaks TLS where it has a certificate", async (t) => {
   assert.doesNotMatch(await server.raw("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"), /^HTTP/);
 });
 
-test("a plan that fits nowhere is refused, and says so", async (t) => {
+test("a plan that fits nowhere is refused, and says what would fit", async (t) => {
   const server = await Server.start(["--memory-budget", "1MiB"]);
   t.after(() => server.stop());
   const reply = await server.post("/plan", { ...SMALL, width: 512, height: 512 });
   assert.equal(reply.status, 422, JSON.stringify(reply.body));
   assert.equal(reply.body.status, "error");
+  assert.equal(reply.body.largest, null);
+  const other = await Server.start(["--memory-budget", "200MB", "--size-policy", "refuse"]);
+  t.after(() => other.stop());
+  const refused = await other.post("/plan", { ...SMALL, width: 4096, height: 4096 });
+  assert.equal(refused.status, 422, JSON.stringify(refused.body));
+  const { width, height } = refused.body.largest;
+  assert.ok(refused.body.detail.includes(`${width}x${height} would fit`), refused.body.detail);
+  assert.ok(width > 64 && width < 4096 && width === height);
   const { body } = await server.post("/txt2img", SMALL);
   const job = await server.wait(body.job_id);
   assert.equal(job.state, "error");

@@ -144,12 +144,6 @@ function drawPlan(p) {
   else short([bytes(p.peak_bytes), `of ${bytes(p.limit_bytes)}`, total(p) ? `· ${about(total(p))}` : ""].join(" "));
 }
 
-/** The size that a refusal names as one that fits, or null. */
-function sizeIn(text) {
-  const found = /(\d+)x(\d+) would fit/.exec(text);
-  return found && { width: Number(found[1]), height: Number(found[2]) };
-}
-
 /** Without what is for the command line: exact bytes and flags. */
 const forPeople = (text) => text.replace(/ \(\d+ bytes\)/g, "").replace(/(\d)x(\d)/g, "$1×$2").replace(/; what would help:.*/, ".");
 
@@ -157,7 +151,7 @@ const asLargeAsFits = () => make("button", { type: "button", onclick: () => writ
 
 /** The server's no, with what would fit instead. */
 function drawRefusal(error) {
-  const largest = sizeIn(error.message);
+  const { largest } = error.body ?? {};
   const isField = error.status === 400 && showError(error.field ?? fieldIn(error.message) ?? "", error.message);
   lastPlan = null;
   $("cost-body").replaceChildren(make("div", { class: `notice ${error.status === 422 ? "bad" : "warn"}`, id: "size-refused" },

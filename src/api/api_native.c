@@ -36,7 +36,9 @@ const struct api_route api_native_routes[] = {
     {HTTP_POST, "/img2img", api_native_submit_img2img, 0,
      "Queues a picture made from a prompt and another picture.", "Img2Img"},
     {HTTP_POST, "/plan", api_native_submit_plan, 0,
-     "Tells what a request would take, without running it.", "Plan"},
+     "Tells what a request would take, without running it; where it fits nowhere, a 422 whose "
+     "`largest` is the size that would.",
+     "Plan"},
 
     {HTTP_GET, "/queue", api_native_queue_list, 0, "Lists jobs, newest first.", NULL},
     {HTTP_GET, "/queue/{id}", api_native_queue_get, 0, "Tells a job's state, and its result.",

@@ -1,5 +1,6 @@
 #include "api/api_native_submit.h"
 
+#include "api/api_error.h"
 #include "api/api_native_request.h"
 #include "api/api_result.h"
 #include "api/api_submit.h"
@@ -100,6 +101,26 @@ static bool read_input_size(struct api_call *call, const json_t *body, json_t **
     return true;
 }
 
+/* The plan, or a refusal in the shape of an error, with the size that would fit. */
+static bool reply_plan(struct api_call *call, json_t *answer, const struct api_native_request *r,
+                       struct error *err)
+{
+    const char *refused = json_string_value(json_object_get(answer, "refused"));
+
+    if (refused) {
+        json_t *no = json_pack("{s:s, s:s, s:O?}", "status", "error", "detail", refused, "largest",
+                               json_object_get(answer, "largest"));
+        json_decref(answer);
+        return api_reply_json(call, api_error_status(API_NATIVE, ERROR_LIMIT), no, err);
+    }
+    if (json_is_object(answer)) {
+        json_object_set_new(answer, "status", json_string("success"));
+        if (json_array_size(r->warnings) > 0)
+            json_object_set(answer, "request_warnings", r->warnings);
+    }
+    return api_reply_json(call, 200, answer, err);
+}
+
 bool api_native_submit_plan(struct api_call *call, struct error *err)
 {
     struct api_native_request request = {0};
@@ -121,14 +142,7 @@ bool api_native_submit_plan(struct api_call *call, struct error *err)
                                        PLAN_TIMEOUT_MS, err)
                       : error_set(err, ERROR_MEMORY, "no memory for the question");
     }
-    if (ok) {
-        if (json_is_object(answer)) {
-            json_object_set_new(answer, "status", json_string("success"));
-            if (json_array_size(request.warnings) > 0)
-                json_object_set(answer, "request_warnings", request.warnings);
-        }
-        ok = api_reply_json(call, 200, answer, err);
-    }
+    ok = ok && reply_plan(call, answer, &request, err);
     json_decref(question);
     json_decref(input);
     api_native_request_clear(&request);

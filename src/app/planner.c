@@ -35,6 +35,9 @@ static bool plan(json_t **out, const struct settings *s, struct library *lib, co
         *out = generator_plan_json(p);
         generator_plan_clear(p);
         ok = *out || error_set(err, ERROR_MEMORY, "no memory for a plan");
+    } else if (ok && err->code == ERROR_LIMIT) {
+        *out = generator_plan_refusal_json(p, err->text);
+        ok = *out != NULL;
     } else {
         ok = false;
     }

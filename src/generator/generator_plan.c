@@ -135,7 +135,8 @@ static bool make_plan(struct generator_plan *p, const struct generator_plan_ask 
                                            .refiner_loras = &p->refiner_loras,
                                            .upscaler = p->upscaler},
                                 .backend = p->backend,
-                                .base_bytes = (size_t)a->base_bytes};
+                                .base_bytes = (size_t)a->base_bytes,
+                                .would_fit = &p->largest};
     const struct gen_limits limits = generator_request_limits(a->settings);
     const int side = limits.max_side / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE;
     const double started = clock_seconds();
@@ -164,8 +165,11 @@ bool generator_plan_make(struct generator_plan *out, const struct generator_plan
         open_loras(p, ask);
         ok = read_prompts(p, ask, err) && make_plan(p, ask, err);
     }
-    if (!ok)
+    if (!ok) {
+        const struct memory_size largest = p->largest;
         generator_plan_clear(p);
+        p->largest = largest;
+    }
     return ok;
 }
 

@@ -32,16 +32,22 @@ struct generator_plan {
     enum memory_size_policy size_policy;
     struct machine machine;
     struct plan_size sized;
-    struct memory_size largest; /* of this shape that fits, the size table aside; zeroes: none */
+    /* Of this shape that fits, the size table aside; zeroes: none.  Of a plan that fits nowhere the
+     * size that would. */
+    struct memory_size largest;
     double planning_seconds;
 };
 
-/* On true the caller clears *out.  Errors as generator_prepare's.  *out must not move. */
+/* On true the caller clears *out.  Errors as generator_prepare's; with ERROR_LIMIT out->largest is
+ * all that is left.  *out must not move. */
 bool generator_plan_make(struct generator_plan *out, const struct generator_plan_ask *ask,
                          struct error *err) MUST_CHECK;
 void generator_plan_clear(struct generator_plan *p);
 
 /* What `plan --json` prints.  NULL: no memory.  The caller owns it. */
 json_t *generator_plan_json(const struct generator_plan *p);
+
+/* {"refused": why, "largest": size or null}, of a plan that ended with ERROR_LIMIT.  The same. */
+json_t *generator_plan_refusal_json(const struct generator_plan *p, const char *why);
 
 #endif

@@ -226,6 +226,8 @@ static bool refuse(const struct plan_size_ask *ask, const struct plan_bounds *bo
         !search(&largest, ask, bounds, size, err) ||
         !add_advice(advice, sizeof advice, ask, bounds, size, least_bytes, largest, err))
         return false;
+    if (ask->would_fit)
+        *ask->would_fit = largest;
     if (largest.width > 0)
         snprintf(would, sizeof would, "%dx%d would fit", largest.width, largest.height);
     return error_set(err, ERROR_LIMIT,

@@ -195,8 +195,16 @@ static bool refuses(const struct scene *s, const char *a, const char *b)
 {
     struct plan_size p = {0};
     struct error err = {0};
-    bool ok = !plan_size_make(&p, &s->ask, &err) && err.code == ERROR_LIMIT &&
-              strstr(err.text, a) && strstr(err.text, b);
+    struct memory_size largest = {-1, -1};
+    struct plan_size_ask ask = s->ask;
+    char sentence[80] = "no size would fit";
+
+    ask.would_fit = &largest;
+    bool ok = !plan_size_make(&p, &ask, &err) && err.code == ERROR_LIMIT && strstr(err.text, a) &&
+              strstr(err.text, b);
+    if (largest.width > 0)
+        snprintf(sentence, sizeof sentence, "%dx%d would fit", largest.width, largest.height);
+    ok = ok && strstr(err.text, sentence);
     if (!ok)
         fprintf(stderr, "want '%s', '%s': %s\n", a, b, err.text);
     plan_size_clear(&p);

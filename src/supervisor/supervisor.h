@@ -62,11 +62,12 @@ bool supervisor_interrupt(struct supervisor *s, const char *id);
 bool supervisor_skip(struct supervisor *s, const char *id);
 
 /* Asks a question and waits for the answer.  request may be NULL; *answer is owned by the caller.
- * An error of the other side comes back as it is: ERROR_LIMIT when a plan fits nowhere, ...
+ * An error of the other side comes back as it is: ERROR_NOT_FOUND when there is no such model, ...
  * ERROR_BUSY: no answer within timeout_ms.
  *
  *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}, "mask": there is one}:
- *                      what `plan --json` prints, for the worker as it stands now
+ *                      what `plan --json` prints, for the worker as it stands now; where it fits
+ *                      nowhere {"refused": why, "largest": {"width", "height"} or null}
  *   "memory"  worker   null: {"resident_bytes", "peak_bytes", "model", "reserved_bytes"}
  *   "unload"  worker   null: models leave memory, after the job that runs; the answer is "memory"'s
  */
