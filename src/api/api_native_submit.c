@@ -101,6 +101,13 @@ static bool read_input_size(struct api_call *call, const json_t *body, json_t **
     return true;
 }
 
+/* A page asks anew with each change of its form, and hangs up on the question before. */
+static bool has_left(void *ctx)
+{
+    const struct api_call *call = ctx;
+    return http_request_client_is_gone(call->request);
+}
+
 /* The plan, or a refusal in the shape of an error, with the size that would fit. */
 static bool reply_plan(struct api_call *call, json_t *answer, const struct api_native_request *r,
                        struct error *err)
@@ -123,6 +130,8 @@ static bool reply_plan(struct api_call *call, json_t *answer, const struct api_n
 
 bool api_native_submit_plan(struct api_call *call, struct error *err)
 {
+    const struct supervisor_patience patience = {
+        .timeout_ms = PLAN_TIMEOUT_MS, .is_gone = has_left, .ctx = call};
     struct api_native_request request = {0};
     json_t *body, *input = NULL, *answer = NULL, *question = NULL;
 
@@ -138,9 +147,11 @@ bool api_native_submit_plan(struct api_call *call, struct error *err)
     ok = ok && api_native_request_plan(&request, call, body, is_img2img, err);
     if (ok) {
         question = json_pack("{s:O, s:O?}", "job", request.canonical, "input", input);
-        ok = question ? supervisor_ask(call->api->supervisor, "plan", question, &answer,
-                                       PLAN_TIMEOUT_MS, err)
-                      : error_set(err, ERROR_MEMORY, "no memory for the question");
+        ok = question
+                 ? supervisor_ask(call->api->supervisor, "plan", question, &answer, &patience, err)
+                 : error_set(err, ERROR_MEMORY, "no memory for the question");
+        if (!ok && err->code == ERROR_CANCELLED)
+            call->error_status = 499;
     }
     ok = ok && reply_plan(call, answer, &request, err);
     json_decref(question);

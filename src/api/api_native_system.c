@@ -208,7 +208,8 @@ bool api_native_system_unload(struct api_call *call, struct error *err)
 {
     json_t *answer = NULL;
 
-    if (supervisor_ask(call->api->supervisor, "unload", NULL, &answer, UNLOAD_TIMEOUT_MS, err))
+    if (supervisor_ask(call->api->supervisor, "unload", NULL, &answer,
+                       &(struct supervisor_patience){.timeout_ms = UNLOAD_TIMEOUT_MS}, err))
         return api_reply_json(call, 200,
                               json_pack("{s:s, s:s, s:o}", "status", "success", "state", "unloaded",
                                         "memory", answer),

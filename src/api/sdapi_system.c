@@ -41,7 +41,8 @@ bool sdapi_system_unload(struct api_call *call, struct error *err)
     json_t *answer = NULL;
 
     /* Where a job runs, the worker has been told and does it at the job's end. */
-    if (!supervisor_ask(call->api->supervisor, "unload", NULL, &answer, UNLOAD_TIMEOUT_MS, err) &&
+    if (!supervisor_ask(call->api->supervisor, "unload", NULL, &answer,
+                        &(struct supervisor_patience){.timeout_ms = UNLOAD_TIMEOUT_MS}, err) &&
         err->code != ERROR_BUSY)
         return false;
     json_decref(answer);

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool plan(json_t **out, const struct settings *s, struct library *lib, const json_t *ask,
-                 struct error *err)
+static bool plan(json_t **out, const struct planner *planner, const json_t *ask, struct error *err)
 {
-    const struct gen_limits limits = generator_request_limits(s);
+    const struct gen_limits limits = generator_request_limits(planner->settings);
     json_t *request = json_object_get(ask, "request"), *input = json_object_get(request, "input");
     struct generator_plan *p = malloc(sizeof *p);
     struct gen_job job;
@@ -22,13 +21,15 @@ static bool plan(json_t **out, const struct settings *s, struct library *lib, co
         return false;
     }
     const struct generator_plan_ask what = {
-        .settings = s,
-        .library = lib,
+        .settings = planner->settings,
+        .library = planner->library,
         .job = &job,
         .input_width = (int)supervisor_protocol_number(input, "width", 0),
         .input_height = (int)supervisor_protocol_number(input, "height", 0),
         .has_mask = json_is_true(json_object_get(request, "mask")),
-        .base_bytes = (uint64_t)supervisor_protocol_number(ask, "worker_bytes", 0)};
+        .base_bytes = (uint64_t)supervisor_protocol_number(ask, "worker_bytes", 0),
+        .stop = planner->is_dropped,
+        .stop_ctx = planner->ctx};
     bool ok = job.mode != GEN_JOB_UPSCALE ||
               error_set(err, ERROR_INVALID, "a plan is for txt2img and img2img, not for upscale");
     if (ok && generator_plan_make(p, &what, err)) {
@@ -46,12 +47,11 @@ static bool plan(json_t **out, const struct settings *s, struct library *lib, co
     return ok;
 }
 
-json_t *planner_answer(const struct settings *s, struct library *lib, const json_t *ask)
+json_t *planner_answer(const struct planner *p, const json_t *ask)
 {
     static const struct {
         const char *what;
-        bool (*answer)(json_t **out, const struct settings *s, struct library *lib,
-                       const json_t *ask, struct error *err);
+        bool (*answer)(json_t **out, const struct planner *p, const json_t *ask, struct error *err);
     } row[] = {{"plan", plan}};
     const char *what = supervisor_protocol_text(ask, "what");
     const json_int_t n = json_integer_value(json_object_get(ask, "n"));
@@ -60,7 +60,7 @@ json_t *planner_answer(const struct settings *s, struct library *lib, const json
 
     error_set(&err, ERROR_INVALID, "the planner does not know this question");
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-        if (strcmp(what, row[i].what) == 0 && row[i].answer(&answer, s, lib, ask, &err))
+        if (strcmp(what, row[i].what) == 0 && row[i].answer(&answer, p, ask, &err))
             return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "answer", answer);
     return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "error",
                      supervisor_protocol_error(&err));

@@ -6,7 +6,14 @@
 #include "config/settings.h"
 #include "library/library.h"
 
+struct planner {
+    const struct settings *settings;
+    struct library *library;
+    bool (*is_dropped)(void *ctx); /* looked at while it works: nobody waits for the answer */
+    void *ctx;
+};
+
 /* The line that answers an "ask".  NULL: no memory.  The caller owns it. */
-json_t *planner_answer(const struct settings *s, struct library *lib, const json_t *ask);
+json_t *planner_answer(const struct planner *p, const json_t *ask);
 
 #endif

@@ -27,6 +27,8 @@ struct worker {
     struct library *library;
     struct worker_engine *engine;   /* of the role "worker" */
     struct memory_reserve *reserve; /* likewise; NULL: it could not be opened */
+    json_int_t question;            /* of the role "planner": the one it is at */
+    bool dropped;                   /* nobody waits for its answer */
     char told_model[WORKER_ENGINE_NAME_BYTES];
     double told; /* when it was said that we are alive */
 };
@@ -140,6 +142,39 @@ static bool serve_worker(struct worker *w, struct error *err)
     }
 }
 
+/* Looks at what has come while a question is worked at: there is no other one among it. */
+static bool is_dropped(void *ctx)
+{
+    struct worker *w = ctx;
+    struct json doc;
+    struct error err = {0};
+    bool any;
+
+    for (;;) {
+        if (!next(w, &doc, 0, &any, &err))
+            return true; /* serve_planner will see the same */
+        if (!any)
+            return w->dropped;
+        const char *op = supervisor_protocol_text(doc.root, "op");
+        if (strcmp(op, "stop") == 0)
+            _exit(0);
+        if (strcmp(op, "drop") == 0 &&
+            json_integer_value(json_object_get(doc.root, "n")) == w->question)
+            w->dropped = true;
+        json_clear(&doc);
+    }
+}
+
+static void answer(struct worker *w, const json_t *ask)
+{
+    const struct planner planner = {
+        .settings = &w->settings, .library = w->library, .is_dropped = is_dropped, .ctx = w};
+
+    w->question = json_integer_value(json_object_get(ask, "n"));
+    w->dropped = false;
+    say(w, planner_answer(&planner, ask));
+}
+
 static bool serve_planner(struct worker *w, struct error *err)
 {
     struct json doc;
@@ -154,7 +189,7 @@ static bool serve_planner(struct worker *w, struct error *err)
         if (strcmp(op, "stop") == 0)
             _exit(0);
         if (strcmp(op, "ask") == 0)
-            say(w, planner_answer(&w->settings, w->library, doc.root));
+            answer(w, doc.root);
         json_clear(&doc);
     }
 }

@@ -136,6 +136,8 @@ static bool make_plan(struct generator_plan *p, const struct generator_plan_ask 
                                            .upscaler = p->upscaler},
                                 .backend = p->backend,
                                 .base_bytes = (size_t)a->base_bytes,
+                                .stop = a->stop,
+                                .stop_ctx = a->stop_ctx,
                                 .would_fit = &p->largest};
     const struct gen_limits limits = generator_request_limits(a->settings);
     const int side = limits.max_side / MEMORY_FIT_MULTIPLE * MEMORY_FIT_MULTIPLE;

@@ -15,7 +15,9 @@ struct generator_plan_ask {
     const struct gen_job *job;              /* not of mode "upscale" */
     int input_width, input_height;          /* img2img's picture */
     bool has_mask;
-    uint64_t base_bytes; /* resident memory of the process that is to run it; 0: of this one */
+    uint64_t base_bytes;     /* resident memory of the process that is to run it; 0: of this one */
+    bool (*stop)(void *ctx); /* as in plan_size_ask */
+    void *stop_ctx;
 };
 
 struct generator_plan {

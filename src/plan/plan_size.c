@@ -84,6 +84,8 @@ static bool try_size(struct gen_plan *out, bool *fits, const struct plan_size_as
     const struct gen_request r = of_size(ask, size);
     struct error why = {0};
 
+    if (ask->stop && ask->stop(ask->stop_ctx))
+        return error_set(err, ERROR_CANCELLED, "the plan is not wanted any more");
     *fits = gen_plan_make(out, &r, &ask->models, ask->backend, bounds, least_bytes, &why);
     if (*fits || why.code == ERROR_LIMIT)
         return true;

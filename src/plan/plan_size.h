@@ -18,8 +18,11 @@ struct plan_size_ask {
     const struct gen_request *request;
     struct plan_models models;
     struct backend *backend;
-    size_t base_bytes;             /* resident memory of the process before the run */
-    size_t beside_bytes;           /* what will be taken beside the run: previews */
+    size_t base_bytes;       /* resident memory of the process before the run */
+    size_t beside_bytes;     /* what will be taken beside the run: previews */
+    bool (*stop)(void *ctx); /* asked before each size that is tried; true ends it all with
+                              * ERROR_CANCELLED; NULL: nobody stops it */
+    void *stop_ctx;
     struct memory_size *would_fit; /* filled by a refusal, zeroes: no size would; NULL: not asked */
 };
 

@@ -323,6 +323,29 @@ static void makes_the_second_pass_smaller_until_it_fits(struct scene *s)
     s->ask.size_policy = NULL;
 }
 
+/* Tells how often it was asked, and stops at the third time. */
+static bool at_third(void *ctx)
+{
+    int *n = ctx;
+    return ++*n >= 3;
+}
+
+static void stops_when_it_is_told_to(struct scene *s)
+{
+    struct memory_size largest;
+    struct error err = {0};
+    int asked = 0;
+
+    reset(s, 512, 512);
+    s->policy.budget_bytes = 20 * MB;
+    s->ask.stop = at_third;
+    s->ask.stop_ctx = &asked;
+    CHECK(!plan_size_largest(&largest, &s->ask, (struct memory_size){4096, 4096}, &err));
+    CHECK(err.code == ERROR_CANCELLED && asked == 3);
+    s->ask.stop = NULL;
+    CHECK(plan_size_largest(&largest, &s->ask, (struct memory_size){4096, 4096}, &err));
+}
+
 int main(void)
 {
     struct scene s;
@@ -339,6 +362,7 @@ int main(void)
     finds_the_largest_size_that_fits(&s);
     says_what_would_fit(&s);
     tells_the_planners_levers(&s);
+    stops_when_it_is_told_to(&s);
     names_sizes_that_the_model_cannot_take(&s);
     s.backend->fn->close(s.backend);
     model_close(s.model);

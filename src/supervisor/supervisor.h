@@ -61,9 +61,18 @@ bool supervisor_interrupt(struct supervisor *s, const char *id);
 /* The same for the batch that is drawn now only; the next one of n_iter follows. */
 bool supervisor_skip(struct supervisor *s, const char *id);
 
+/* How long somebody waits for an answer. */
+struct supervisor_patience {
+    int timeout_ms;
+    bool (*is_gone)(void *ctx); /* nobody wants it any more; asked a few times a second, from the
+                                 * thread that waits; NULL: never */
+    void *ctx;
+};
+
 /* Asks a question and waits for the answer.  request may be NULL; *answer is owned by the caller.
  * An error of the other side comes back as it is: ERROR_NOT_FOUND when there is no such model, ...
- * ERROR_BUSY: no answer within timeout_ms.
+ * ERROR_BUSY: no answer within timeout_ms; ERROR_CANCELLED: is_gone said so.  The planner leaves a
+ * question that nobody waits for.
  *
  *   "plan"    planner  {"job": canonical JSON, "input": {"width", "height"}, "mask": there is one}:
  *                      what `plan --json` prints, for the worker as it stands now; where it fits
@@ -72,7 +81,7 @@ bool supervisor_skip(struct supervisor *s, const char *id);
  *   "unload"  worker   null: models leave memory, after the job that runs; the answer is "memory"'s
  */
 bool supervisor_ask(struct supervisor *s, const char *op, const json_t *request, json_t **answer,
-                    int timeout_ms, struct error *err) MUST_CHECK;
+                    const struct supervisor_patience *patience, struct error *err) MUST_CHECK;
 
 enum { SUPERVISOR_NAME_BYTES = 256 };
 

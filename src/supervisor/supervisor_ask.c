@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+static const double look_seconds = 0.25; /* between looks at who waits */
+
 static const struct {
     const char *what;
     bool for_planner;
@@ -82,25 +84,39 @@ static void wait_locked(struct supervisor *s, double seconds)
     pthread_cond_timedwait(&s->answered, &s->lock, &until);
 }
 
-static bool wait_for(struct supervisor *s, struct supervisor_ask *ask, int timeout_ms,
-                     struct error *err)
+static bool wait_for(struct supervisor *s, struct supervisor_ask *ask,
+                     const struct supervisor_patience *p, struct error *err)
 {
-    const double deadline = clock_seconds() + timeout_ms * 1e-3;
+    const double deadline = clock_seconds() + p->timeout_ms * 1e-3;
+    bool gone = false;
 
     pthread_mutex_lock(&s->lock);
-    while (!ask->answered && clock_seconds() < deadline)
-        wait_locked(s, fmin(1, fmax(0.001, deadline - clock_seconds())));
+    while (!ask->answered && !gone && clock_seconds() < deadline) {
+        wait_locked(s, fmin(look_seconds, fmax(0.001, deadline - clock_seconds())));
+        if (ask->answered || !p->is_gone)
+            continue;
+        pthread_mutex_unlock(&s->lock);
+        gone = p->is_gone(p->ctx);
+        pthread_mutex_lock(&s->lock);
+    }
     remove_locked(s, ask);
+    const bool is_left = ask->sent && !ask->answered && ask->for_planner;
+    if (is_left)
+        s->unwanted = ask->n;
     pthread_mutex_unlock(&s->lock);
+    if (is_left)
+        supervisor_wake(s);
+    if (gone && !ask->answered)
+        return error_set(err, ERROR_CANCELLED, "nobody waits for the answer any more");
     if (!ask->answered)
-        return error_set(err, ERROR_BUSY, "no answer within %.1f seconds", timeout_ms * 1e-3);
+        return error_set(err, ERROR_BUSY, "no answer within %.1f seconds", p->timeout_ms * 1e-3);
     if (!ask->answer)
         *err = ask->error;
     return ask->answer != NULL;
 }
 
 bool supervisor_ask(struct supervisor *s, const char *op, const json_t *request, json_t **answer,
-                    int timeout_ms, struct error *err)
+                    const struct supervisor_patience *patience, struct error *err)
 {
     struct supervisor_ask ask = {0};
 
@@ -115,7 +131,7 @@ bool supervisor_ask(struct supervisor *s, const char *op, const json_t *request,
     bool ok = add(s, &ask, err);
     if (ok) {
         supervisor_wake(s);
-        ok = wait_for(s, &ask, timeout_ms, err);
+        ok = wait_for(s, &ask, patience, err);
     }
     json_decref(ask.doc);
     *answer = ask.answer;
@@ -126,14 +142,30 @@ static struct supervisor_ask *next_unsent_locked(struct supervisor *s)
 {
     for (struct supervisor_ask *a = s->asks; a; a = a->next) {
         const struct supervisor_process *p = a->for_planner ? &s->planner : &s->worker;
-        if (!a->sent && !a->answered && p->ready)
+        if (!a->sent && !a->answered && p->ready && !(a->for_planner && s->planner_asked))
             return a;
     }
     return NULL;
 }
 
+/* What the planner works at for nobody. */
+static void drop(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const int64_t n = s->unwanted;
+    s->unwanted = 0;
+    pthread_mutex_unlock(&s->lock);
+    if (n == 0 || n != s->planner_asked)
+        return;
+    json_t *doc = json_pack("{s:s, s:I}", "op", "drop", "n", (json_int_t)n);
+    if (doc)
+        supervisor_process_tell(&s->planner, doc);
+    json_decref(doc);
+}
+
 void supervisor_asks_send(struct supervisor *s)
 {
+    drop(s);
     for (;;) {
         pthread_mutex_lock(&s->lock);
         struct supervisor_ask *ask = next_unsent_locked(s);
@@ -141,6 +173,8 @@ void supervisor_asks_send(struct supervisor *s)
         const bool for_planner = ask && ask->for_planner;
         if (ask)
             ask->sent = true;
+        if (for_planner && doc)
+            s->planner_asked = ask->n;
         pthread_mutex_unlock(&s->lock);
         if (!ask)
             return;
@@ -157,6 +191,8 @@ void supervisor_asks_hear(struct supervisor *s, const json_t *doc)
     const int64_t n = (int64_t)json_integer_value(json_object_get(doc, "n"));
     json_t *answer = json_object_get(doc, "answer");
 
+    if (n == s->planner_asked)
+        s->planner_asked = 0;
     pthread_mutex_lock(&s->lock);
     for (struct supervisor_ask *a = s->asks; a; a = a->next) {
         if (a->n != n || a->answered)
@@ -189,6 +225,8 @@ static void fail_locked(struct supervisor_ask *a, const char *reason)
 
 void supervisor_asks_lost(struct supervisor *s, bool for_planner, bool all, const char *reason)
 {
+    if (for_planner)
+        s->planner_asked = 0;
     pthread_mutex_lock(&s->lock);
     for (struct supervisor_ask *a = s->asks; a; a = a->next) {
         if (a->for_planner != for_planner || a->answered || (!a->sent && !all))

@@ -49,6 +49,7 @@ struct supervisor {
     struct supervisor_ending ending;
     double backoff_seconds, start_again; /* of the worker */
     double planner_used;
+    int64_t planner_asked; /* the question that the planner is at; 0: none */
     double expire_again, claim_again;
     double stop_deadline;
     bool stop_sent;
@@ -59,6 +60,7 @@ struct supervisor {
     struct supervisor_ask *asks;
     int n_asks;
     int64_t last_n;
+    int64_t unwanted; /* the last question of the planner that was given up; 0: none */
     char wishes[SUPERVISOR_WISHES][JOB_ID_BYTES]; /* "": none */
     bool stopping;
     double grace_seconds;

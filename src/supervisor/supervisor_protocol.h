@@ -5,6 +5,7 @@
  *   run        id, job (canonical), outputs (folder), input and mask (files; absent: none)
  *   cancel, interrupt, skip    id: of the job that runs; of another one it is ignored
  *   ask        n, what ("plan", "memory", "unload"), request
+ *   drop       n: the planner's question is not wanted any more; of another one it is ignored
  *   stop       end now; nothing runs, or what runs is not wanted any more
  *
  * A process to the server ("is"):
@@ -16,7 +17,8 @@
  *              name, absent: none yet)
  *   done       id, result (object), outputs (names)
  *   failed     id, error {code, text}
- *   answer     n, and answer or error
+ *   answer     n, and answer or error; to a dropped question too.  The planner gets one question at
+ *              a time
  *
  * A process that sees the channel end ends itself at once. */
 #ifndef SUPERVISOR_SUPERVISOR_PROTOCOL_H

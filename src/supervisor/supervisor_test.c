@@ -3,11 +3,13 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/test.h"
+#include "base/thread.h"
 #include "channel/channel.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/supervisor_protocol.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,10 +157,31 @@ static void act(const json_t *run)
         finish(run);
 }
 
+/* A question that is worked at until nobody wants it any more. */
+static void wait_for_drop(json_int_t n)
+{
+    struct json doc;
+
+    for (;;) {
+        if (!next(&doc, 60000))
+            _exit(8);
+        const bool is_it = strcmp(supervisor_protocol_text(doc.root, "op"), "drop") == 0 &&
+                           json_integer_value(json_object_get(doc.root, "n")) == n;
+        json_clear(&doc);
+        if (is_it)
+            return;
+    }
+}
+
 static void answer(const json_t *ask, const char *role)
 {
+    static int asked;
     const char *what = supervisor_protocol_text(ask, "what");
     const json_int_t n = json_integer_value(json_object_get(ask, "n"));
+
+    asked++;
+    if (json_object_get(json_object_get(ask, "request"), "slow"))
+        wait_for_drop(n);
 
     if (json_object_get(json_object_get(ask, "request"), "die"))
         kill(getpid(), SIGKILL);
@@ -166,9 +189,10 @@ static void answer(const json_t *ask, const char *role)
         say(json_pack("{s:s, s:I, s:{s:s, s:s}}", "is", "answer", "n", n, "error", "code",
                       "not_found", "text", "there is no such model"));
     else
-        say(json_pack("{s:s, s:I, s:{s:s, s:s, s:O*, s:O*}}", "is", "answer", "n", n, "answer",
-                      "role", role, "what", what, "request", json_object_get(ask, "request"),
-                      "worker_bytes", json_object_get(ask, "worker_bytes")));
+        say(json_pack("{s:s, s:I, s:{s:s, s:s, s:i, s:O*, s:O*}}", "is", "answer", "n", n, "answer",
+                      "role", role, "what", what, "asked", asked, "request",
+                      json_object_get(ask, "request"), "worker_bytes",
+                      json_object_get(ask, "worker_bytes")));
 }
 
 static int be_worker(const char *role)
@@ -212,6 +236,7 @@ struct server {
 };
 
 static const char *own_path;
+static const struct supervisor_patience patient = {.timeout_ms = 20000};
 
 static void pause_a_little(void)
 {
@@ -421,24 +446,24 @@ static void brings_answers(void)
     struct supervisor_status t;
 
     open_server(&v);
-    CHECK(supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
+    CHECK(supervisor_ask(v.supervisor, "plan", request, &answer, &patient, &err));
     CHECK(strcmp(supervisor_protocol_text(answer, "role"), "planner") == 0);
     CHECK(json_equal(json_object_get(answer, "request"), request));
     json_decref(answer);
-    CHECK(supervisor_ask(v.supervisor, "memory", NULL, &answer, 20000, &err));
+    CHECK(supervisor_ask(v.supervisor, "memory", NULL, &answer, &patient, &err));
     CHECK(strcmp(supervisor_protocol_text(answer, "role"), "worker") == 0);
     json_decref(answer);
     json_object_set_new(request, "refuse", json_true());
-    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
+    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, &patient, &err));
     CHECK(err.code == ERROR_NOT_FOUND && strcmp(err.text, "there is no such model") == 0);
     json_object_del(request, "refuse");
-    CHECK(!supervisor_ask(v.supervisor, "weather", request, &answer, 20000, &err));
+    CHECK(!supervisor_ask(v.supervisor, "weather", request, &answer, &patient, &err));
     CHECK(err.code == ERROR_INVALID);
     json_object_set_new(request, "die", json_true());
-    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
+    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer, &patient, &err));
     CHECK(err.code == ERROR_BUSY && strstr(err.text, "planner was ended by signal 9"));
     json_object_del(request, "die");
-    CHECK(supervisor_ask(v.supervisor, "plan", request, &answer, 20000, &err));
+    CHECK(supervisor_ask(v.supervisor, "plan", request, &answer, &patient, &err));
     json_decref(answer);
     json_decref(request);
 
@@ -448,6 +473,71 @@ static void brings_answers(void)
         supervisor_status(v.supervisor, &t);
     } while (t.planner_pid && clock_seconds() < deadline);
     CHECK(t.planner_pid == 0 && t.worker_pid > 0);
+    close_server(&v);
+}
+
+/* One who asks what takes for ever, and goes at last. */
+struct asker {
+    struct supervisor *supervisor;
+    atomic_bool leaves;
+    pthread_t thread;
+};
+
+static bool has_left(void *ctx)
+{
+    struct asker *a = ctx;
+    return atomic_load(&a->leaves);
+}
+
+static void *ask_and_leave(void *asker)
+{
+    struct asker *a = asker;
+    const struct supervisor_patience patience = {60000, has_left, a};
+    json_t *answer, *request = json_pack("{s:b}", "slow", 1);
+    struct error err = {0};
+
+    CHECK(!supervisor_ask(a->supervisor, "plan", request, &answer, &patience, &err));
+    CHECK(err.code == ERROR_CANCELLED && !answer);
+    json_decref(request);
+    return NULL;
+}
+
+static void leave(struct asker *a)
+{
+    atomic_store(&a->leaves, true);
+    pthread_join(a->thread, NULL);
+}
+
+/* Two ask and leave: the planner drops the first's question and never hears the second's. */
+static void drops_what_nobody_waits_for(void)
+{
+    struct server v;
+    json_t *answer;
+    struct error err = {0};
+    struct supervisor_status t;
+
+    open_server(&v);
+    struct asker first = {.supervisor = v.supervisor}, second = {.supervisor = v.supervisor};
+    CHECK(thread_start(&first.thread, ask_and_leave, &first, 0, &err));
+    do {
+        pause_a_little();
+        supervisor_status(v.supervisor, &t);
+    } while (!t.planner_pid);
+    CHECK(thread_start(&second.thread, ask_and_leave, &second, 0, &err));
+    leave(&second);
+    leave(&first);
+    CHECK(supervisor_ask(v.supervisor, "plan", NULL, &answer, &patient, &err));
+    CHECK(json_integer_value(json_object_get(answer, "asked")) <= 2);
+    json_decref(answer);
+
+    /* Who loses patience has left as well. */
+    json_t *request = json_pack("{s:b}", "slow", 1);
+    CHECK(!supervisor_ask(v.supervisor, "plan", request, &answer,
+                          &(struct supervisor_patience){.timeout_ms = 300}, &err));
+    CHECK(err.code == ERROR_BUSY && strstr(err.text, "no answer within 0.3 seconds"));
+    CHECK(supervisor_ask(v.supervisor, "plan", NULL, &answer, &patient, &err));
+    json_decref(answer);
+    json_decref(request);
     close_server(&v);
 }
 
@@ -487,7 +577,8 @@ static void tries_again_when_nothing_starts(void)
     own_path = "/nowhere/diffusionapi";
     open_server(&v);
     submit(&v, id, "a fish");
-    CHECK(!supervisor_ask(v.supervisor, "memory", NULL, &answer, 100, &err));
+    CHECK(!supervisor_ask(v.supervisor, "memory", NULL, &answer,
+                          &(struct supervisor_patience){.timeout_ms = 100}, &err));
     CHECK(err.code == ERROR_BUSY);
     supervisor_status(v.supervisor, &t);
     CHECK(t.worker_pid == 0 && !t.worker_up);
@@ -507,6 +598,7 @@ int main(int argc, char **argv)
     ends_every_job();
     passes_wishes_on();
     brings_answers();
+    drops_what_nobody_waits_for();
     gives_back_when_it_stops();
     tries_again_when_nothing_starts();
     return TEST_END();
