@@ -132,7 +132,7 @@ writes_a_picture_that_tells_how_it_was_made() {
     info first.png "CFG scale" 5
     info first.png Seed 3
     info first.png Size 128x128
-    info first.png Model demo-model
+    info first.png Model demo
     expect 0 "Exponential" txt2img --sampler "DPM++ 2M Karras" --scheduler Exponential --steps 2 \
         --rng philox --clip-skip 2 --cfg-scale=1 --width 64 --height 72 --output second.jpg
     info second.jpg "Schedule type" Exponential

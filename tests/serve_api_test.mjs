@@ -57,6 +57,11 @@ test("makes a picture from a prompt", async () => {
   assert.equal(job.payload.prompt, "a red circle");
   assert.equal(job.payload.sampler_name, "Euler a");
   assert.ok(job.generation_time_sec > 0);
+  // By the name that /models lists, and that a request may say again.
+  assert.equal(job.model.name, "demo");
+  assert.match(job.infotexts[0], /, Model: demo, /);
+  const again = await server.post("/txt2img", { prompt: "x", ...SMALL, model: job.model.name });
+  assert.equal((await server.wait(again.body.job_id)).state, "done");
   assert.ok(job.memory.planned_peak_bytes > 0 && job.memory.level && Array.isArray(job.memory.levers));
   assert.deepEqual(job.warnings, []);
   const bytes = Buffer.from(job.image, "base64");
@@ -159,6 +164,7 @@ test("plans without running", async () => {
   const { status, body } = await server.post("/plan", { prompt: "x", width: 128, height: 128 });
   assert.equal(status, 200);
   assert.ok(body.peak_bytes > 0 && body.phases.length > 0);
+  assert.equal(body.model, "demo");
   assert.equal((await server.post("/plan", { mode: "img2img" })).status, 400);
   assert.equal((await server.post("/plan", { input: { width: 64, height: 64 } })).status, 200);
 });

@@ -110,9 +110,7 @@ async function lookForSettings(url, of) {
 function offeredModel(text) {
   const same = (a) => a.toLowerCase() === text.toLowerCase();
   const options = [...$("model").options];
-  const found = options.find((option) => same(option.value) || same(option.text));
-  // The demo model writes its folder's name into pictures.
-  return (found ?? (text === "demo-model" ? options.find((option) => option.value === "demo") : undefined))?.value;
+  return options.find((option) => same(option.value) || same(option.text))?.value;
 }
 
 /** Settings of a picture made from text are used without the picture. */

@@ -56,9 +56,8 @@ static void tell_start(const struct run *run)
     if (kind == SCHEDULE_AUTOMATIC)
         kind = r->sampler->schedule;
     fprintf(run->to, "%s: %dx%d, %d steps of %s, %s, guidance %g, seed %" PRIu64 "; %s, %d %s\n",
-            v.model->name, r->width, r->height, r->steps, r->sampler->name,
-            schedule_rows[kind].name, r->cfg_scale, r->seed, cpu_backend_isa(v.backend),
-            cpu_backend_threads(v.backend),
+            v.model_name, r->width, r->height, r->steps, r->sampler->name, schedule_rows[kind].name,
+            r->cfg_scale, r->seed, cpu_backend_isa(v.backend), cpu_backend_threads(v.backend),
             cpu_backend_threads(v.backend) == 1 ? "thread" : "threads");
 }
 

@@ -148,7 +148,7 @@ static void publish(struct worker_engine *e)
     const struct generator_view v = generator_view(e->generator);
 
     pthread_mutex_lock(&e->lock);
-    snprintf(e->model, sizeof e->model, "%s", v.model ? v.model->name : "");
+    snprintf(e->model, sizeof e->model, "%s", v.model ? v.model_name : "");
     e->reserved_bytes = e->run ? v.reserved_bytes : 0;
     pthread_mutex_unlock(&e->lock);
 }
@@ -159,7 +159,7 @@ static void tell_started(struct course *c)
 
     publish(c->engine);
     say(c->engine, json_pack("{s:s, s:s, s:I, s:s}", "is", "started", "id", c->id, "reserved_bytes",
-                             (json_int_t)v.reserved_bytes, "model", v.model ? v.model->name : ""));
+                             (json_int_t)v.reserved_bytes, "model", v.model ? v.model_name : ""));
 }
 
 static bool make(struct course *c, const json_t *run, struct generator_result *result,

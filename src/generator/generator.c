@@ -398,8 +398,10 @@ struct generator_view generator_view(const struct generator *g)
     const struct generator_prepared *n = &g->now;
     struct generator_view v = {.backend = g->backend};
 
-    if (g->loaded.pipeline)
+    if (g->loaded.pipeline) {
         v.model = model_view(pipeline_model(g->loaded.pipeline));
+        v.model_name = generator_model_name(&g->loaded.found, v.model);
+    }
     if (!n->ready)
         return v;
     v.input_width = n->input_width;

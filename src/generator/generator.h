@@ -70,6 +70,7 @@ bool generator_prepare(struct generator *g, const struct generator_task *t,
 /* What was prepared; borrowed until the next prepare, unload or close. */
 struct generator_view {
     const struct model_info *model; /* NULL: mode "upscale", or none is open */
+    const char *model_name;         /* as lists call it; NULL with model */
     const struct plan_size *sized;  /* the request that runs, and its plan */
     const struct backend *backend;
     int input_width, input_height;    /* as the file has it; 0 without input */

@@ -80,6 +80,13 @@ static bool find_in_library(struct generator_model *out, const struct generator_
     return ok;
 }
 
+/* As the library calls it. */
+static void take_demo(struct generator_model *out)
+{
+    out->is_demo = true;
+    snprintf(out->name, sizeof out->name, "demo");
+}
+
 bool generator_find_model(struct generator_model *out, const struct generator_find *f,
                           const char *name, struct error *err)
 {
@@ -89,7 +96,7 @@ bool generator_find_model(struct generator_model *out, const struct generator_fi
     if (f->library)
         return find_in_library(out, f, name, err);
     if (!word[0]) {
-        out->is_demo = true;
+        take_demo(out);
         return generator_model_find_demo(out->path, err);
     }
     if (!exists(word))
@@ -97,7 +104,8 @@ bool generator_find_model(struct generator_model *out, const struct generator_fi
                (err->code == ERROR_NOT_FOUND &&
                 error_prefix(err, "neither a path nor a name in models_dir '%.80s'",
                              f->settings->models_dir));
-    out->is_demo = generator_model_is_demo(word);
+    if (generator_model_is_demo(word))
+        take_demo(out);
     return take_path(out->path, word, err);
 }
 

@@ -44,6 +44,11 @@ bool generator_model_is_demo(const char *path)
            stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+const char *generator_model_name(const struct generator_model *m, const struct model_info *info)
+{
+    return m->name[0] ? m->name : info->name;
+}
+
 int generator_model_native_side(const struct model_info *info)
 {
     return model_native_side(info);

@@ -11,8 +11,9 @@ enum { GENERATOR_MODEL_PATH_BYTES = 4096 };
 struct generator_model {
     char path[GENERATOR_MODEL_PATH_BYTES];
     bool is_demo;
-    char name[LIBRARY_NAME_BYTES]; /* in the library; "": a path outside it */
-    char hash[16];                 /* the beginning of its SHA-256; "": not known */
+    char
+        name[LIBRARY_NAME_BYTES]; /* in the library, "demo" of the demo model; "": a path outside */
+    char hash[16];                /* the beginning of its SHA-256; "": not known */
 };
 
 /* The demo model's folder. */
@@ -20,6 +21,9 @@ bool generator_model_find_demo(char out[GENERATOR_MODEL_PATH_BYTES], struct erro
 
 /* Whether this is the demo model's folder. */
 bool generator_model_is_demo(const char *path);
+
+/* What lists call it and requests may call it; of a path outside of the library its own name. */
+const char *generator_model_name(const struct generator_model *m, const struct model_info *info);
 
 /* Width and height the model was trained at, pixels. */
 int generator_model_native_side(const struct model_info *info);

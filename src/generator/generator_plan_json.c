@@ -73,11 +73,11 @@ json_t *generator_plan_json(const struct generator_plan *whole_plan)
     return json_pack(
         "{s:s, s:s, s:s, s:i, s:i, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:s, "
         "s:o, s:f, s:o}",
-        "model", info->name, "family", model_family_name(info->family), "mode",
-        gen_request_mode_name(s->request.mode), "steps", s->request.steps, "batch_size",
-        s->request.batch_size, "machine", machine_json(&s->transcript.machine), "level",
-        levels_name(s->transcript.level), "size_policy",
-        memory_policy_size_policy_name(whole_plan->size_policy), "requested",
+        "model", generator_model_name(&whole_plan->found, info), "family",
+        model_family_name(info->family), "mode", gen_request_mode_name(s->request.mode), "steps",
+        s->request.steps, "batch_size", s->request.batch_size, "machine",
+        machine_json(&s->transcript.machine), "level", levels_name(s->transcript.level),
+        "size_policy", memory_policy_size_policy_name(whole_plan->size_policy), "requested",
         size_json(s->transcript.asked), "used", size_json(s->transcript.used), "largest",
         size_json(whole_plan->largest), "optimizations", optimizations_json(&s->transcript.choice),
         "levers", levers_json(p), "base_bytes", whole(p->base_bytes), "limit_bytes",

@@ -106,9 +106,9 @@ bool generator_result_write(struct generator *g, struct generator_result *r,
             : json_integer(generator_result_quality(g, gen_job_file_types[j->file_type])),
         "images", p->n, "generation_time_sec", r->total_seconds + r->save_seconds, "steps",
         r->steps, "finished_early", r->finished, "model", "name",
-        g->loaded.found.name[0] ? g->loaded.found.name : info->name, "hash",
-        text_or_null(g->loaded.found.hash), "vae", text_or_null(info->vae_name), "memory",
-        memory_json(g, r), "warnings", warnings, "phases", phases_json(g, r));
+        generator_model_name(&g->loaded.found, info), "hash", text_or_null(g->loaded.found.hash),
+        "vae", text_or_null(info->vae_name), "memory", memory_json(g, r), "warnings", warnings,
+        "phases", phases_json(g, r));
     return r->json || error_set(err, ERROR_MEMORY, "the result cannot be written as JSON");
 }
 

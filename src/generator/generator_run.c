@@ -138,17 +138,17 @@ static bool save_one(struct running *r, int i, const struct image *image,
 {
     struct generator *g = r->g;
     const struct generator_prepared *n = &g->now;
-    const struct generator_infotext about = {
-        .request = round,
-        .model = model_view(pipeline_model(g->loaded.pipeline)),
-        .model_name = g->loaded.found.is_demo ? NULL : g->loaded.found.name,
-        .model_hash = g->loaded.found.hash,
-        .refiner = n->refiner_name,
-        .requested = &n->sized.transcript.asked,
-        .used = &n->sized.transcript.used,
-        .loras = n->loras,
-        .version = g->options.version,
-        .user = n->task.job->user};
+    const struct generator_infotext about = {.request = round,
+                                             .model =
+                                                 model_view(pipeline_model(g->loaded.pipeline)),
+                                             .model_name = g->loaded.found.name,
+                                             .model_hash = g->loaded.found.hash,
+                                             .refiner = n->refiner_name,
+                                             .requested = &n->sized.transcript.asked,
+                                             .used = &n->sized.transcript.used,
+                                             .loras = n->loras,
+                                             .version = g->options.version,
+                                             .user = n->task.job->user};
     const int number = r->batch * round->batch_size + i;
     const uint64_t seed = gen_request_seed(round, i);
     const struct settings *settings = g->options.settings;
