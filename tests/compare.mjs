@@ -1,6 +1,6 @@
 // What the server adds to a picture's time: the same picture, by a server that has run before and by the command line.
 //
-//   node tests/compare.mjs [--pairs 40] [--side 256] [--steps 20] [--model FILE]
+//   node tests/compare.mjs [--pairs 40] [--side 256] [--steps 20] [--model FILE] [--seconds 600]
 //
 // They run in pairs; who begins changes from pair to pair. Per pair these are divided by the command line's seconds, as it
 // prints them: the sum of its phases, without start-up, opening the model and planning:
@@ -11,7 +11,7 @@
 //
 // Printed are medians of the quotients with the interval that holds the true one in 95 of 100 cases, whatever the errors'
 // distribution (ranks by the binomial distribution). The client sleeps in one read and parses nothing meanwhile. A pair
-// while which other programs take more than OTHERS_MOST of the machine tells about them: it is left out and drawn again.
+// while which other programs take more than OTHERS_MOST of the machine tells about them: it is left out and drawn again, until --seconds are over.
 import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import http from "node:http";
@@ -20,9 +20,9 @@ import { PROGRAM, Server } from "./server.mjs";
 
 const { values: options } = parseArgs({ options: {
   pairs: { type: "string", default: "40" }, side: { type: "string", default: "256" },
-  steps: { type: "string", default: "20" }, model: { type: "string" },
+  steps: { type: "string", default: "20" }, model: { type: "string" }, seconds: { type: "string", default: "600" },
 } });
-const OTHERS_MOST = 0.05, TRIES_MOST = 4; // times as many pairs as are asked for
+const OTHERS_MOST = 0.05;
 const pairs = Number(options.pairs), side = Number(options.side), steps = Number(options.steps);
 const modelFlags = options.model ? ["--model", options.model] : [];
 
@@ -104,10 +104,11 @@ const count = () => ({ own: spent(), machine: machine() });
 
 const rows = [];
 const processors = Object.fromEntries(Object.keys(spent()).map((who) => [who, 0]));
+const end = performance.now() + 1000 * Number(options.seconds);
 let tries = 0;
 await byServer(); // the model is open, the page cache warm, the client's code compiled
 byCommandLine();
-for (; rows.length < pairs && tries < TRIES_MOST * pairs; tries++) {
+for (; rows.length < pairs && performance.now() < end; tries++) {
   const turned = rows.length % 2 === 1, before = count();
   const first = turned ? byCommandLine() : await byServer();
   const second = turned ? await byServer() : byCommandLine();
