@@ -13,31 +13,35 @@ struct exec {
     void *prepared;  /* NULL when stopped */
 };
 
-/* Weights that are not large are streamed as a whole, whatever their order. */
-static bool is_asked_for(const struct graph *g, const struct weights *w, int op)
+/* Asks how ops read one weight. */
+static void ask_for(struct weights_order *orders, const struct graph *g, struct backend *b,
+                    int weight)
 {
-    int weights[2];
+    const struct graph_weight *w = graph_weight_view(g, weight);
 
-    return graph_op_weights(graph_op_view(g, op), weights) > 0 &&
-           weights_may_have_pieces(w, weights[0]);
+    for (int op = w->first_op; op >= 0 && op <= w->last_op; op++) {
+        int weights[2];
+        if (graph_op_weights(graph_op_view(g, op), weights) > 0 && weights[0] == weight)
+            b->fn->weights_order(b, g, op, &orders[op]);
+    }
 }
 
+/* Weights that are not large are streamed as a whole, whatever their order. */
 bool exec_order_weights(const struct graph *g, struct backend *b, struct weights *w,
                         struct error *err)
 {
-    const int n = graph_n_ops(g);
     struct weights_order *orders = NULL;
 
     if (weights_has_orders(w))
         return true;
-    for (int op = 0; op < n && b->fn->weights_order; op++) {
-        if (!is_asked_for(g, w, op))
+    for (int i = 1; i <= graph_n_weights(g) && b->fn->weights_order; i++) {
+        if (!weights_may_have_pieces(w, i))
             continue;
         if (!orders)
-            orders = calloc((size_t)n, sizeof *orders);
+            orders = calloc((size_t)graph_n_ops(g) + 1, sizeof *orders);
         if (!orders)
             return error_set(err, ERROR_MEMORY, "no memory for a network");
-        b->fn->weights_order(b, g, op, &orders[op]);
+        ask_for(orders, g, b, i);
     }
     const bool ok = weights_set_orders(w, g, orders, err);
     free(orders);

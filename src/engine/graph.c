@@ -447,17 +447,32 @@ int graph_conv(struct graph *g, const struct graph_conv *op)
     return result;
 }
 
+static bool begins_above(const struct graph *g, int tensor)
+{
+    return !tensor || g->tensors[tensor].y0 == 0;
+}
+
+/* True when the op's rows are what it writes into pictures and rings, read from such. */
+static bool can_go_on(const struct graph *g, int op)
+{
+    if (op < 0 || op >= g->n_ops || g->ops[op].kind != GRAPH_OP_CONV)
+        return false;
+    const struct graph_conv *c = &g->ops[op].u.conv;
+    return c->into && !c->in.more[0] && begins_above(g, c->in.x) && begins_above(g, c->in.x2) &&
+           begins_above(g, c->residual) && begins_above(g, c->outer);
+}
+
 int graph_conv_more(struct graph *g, int op, int64_t out_y, int64_t out_rows)
 {
-    if (failed(g))
+    if (!make_room(g, (void **)&g->ops, &g->cap_ops, g->n_ops + 1, GRAPH_MAX_OPS, sizeof *g->ops))
         return 0;
-    if (op < 0 || op >= g->n_ops || g->ops[op].kind != GRAPH_OP_CONV || !g->ops[op].u.conv.into ||
-        g->ops[op].u.conv.in.more[0]) {
+    if (!can_go_on(g, op)) {
         graph_fail(g, "more rows of something that is no convolution into a picture");
         return 0;
     }
-    struct graph_op next = g->ops[op];
-    struct graph_conv *c = &next.u.conv;
+    struct graph_op *next = &g->ops[g->n_ops];
+    *next = g->ops[op];
+    struct graph_conv *c = &next->u.conv;
     const struct graph_tensor *t = &g->tensors[c->into];
     struct graph_shape out = {t->shape.n, c->out_c, t->full_h, t->shape.w};
     c->out_y = out_y;
@@ -467,8 +482,13 @@ int graph_conv_more(struct graph *g, int op, int64_t out_y, int64_t out_rows)
                    g->weights[c->weight].name, (long long)out_y, (long long)(out_y + out_rows));
         return 0;
     }
-    const struct names names = names_of(&next);
-    return add_into(g, &next, &names, out, c->into);
+    const int named[] = {c->into,        c->in.x,     c->in.x2, c->in.affine,
+                         c->channel_add, c->residual, c->outer};
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        g->tensors[named[i]].last_op = g->n_ops; /* of [0], which is none, too */
+    g->weights[c->weight].last_op = g->weights[c->bias].last_op = g->n_ops;
+    g->n_ops++;
+    return c->into;
 }
 
 int graph_norm_sums(struct graph *g, const struct graph_norm_sums *op)

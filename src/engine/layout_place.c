@@ -13,6 +13,15 @@ enum {
     NONE = -1
 };
 
+/* A block in the order that it is placed in. */
+struct step {
+    size_t bytes, offset;
+    int first, last;
+    int next_ending; /* another one that dies at the same op */
+    bool is_met;     /* by blocks that are placed later */
+    bool is_answer;
+};
+
 struct placing {
     struct layout_block *blocks;
     int n;
@@ -23,11 +32,14 @@ struct placing {
     size_t most; /* a larger one is of no use */
 
     /* Oldest first. */
-    int *ending;             /* by op: a block whose life ends there and that others meet; NONE */
-    int *next_ending;        /* by block: another one */
+    struct step *steps;      /* n, in that order */
+    int *ending;             /* by op: a step whose block dies there and is met by others; NONE */
+    int *few, n_few;         /* steps that matter */
     struct layout_room room; /* what is taken at the op at hand */
     struct layout_room with; /* the same for one block, with answers that it will meet */
     int n_ended;             /* ops whose blocks are given back */
+    int n_answers;           /* placed before the others: steps, in p->other */
+    int next_answer;         /* that comes alive */
 
     /* Largest first. */
     struct layout_block *placed; /* copies by rising offset, close together for the search */
@@ -181,41 +193,78 @@ static bool is_answer(const struct placing *p, const struct layout_block *block)
     return block->last == p->last && block->first > 0;
 }
 
-/* Lists whose place is given back when.  A block that dies with its op, the last to be placed
- * there, meets nobody that comes later: most workspaces. */
-static void list_endings(struct placing *p)
+/* True when something dies from op `from` on, before op `to`. */
+static bool dies_between(const struct placing *p, int from, int to)
+{
+    for (int op = from; op < to; op++)
+        if (p->ending[op] != NONE)
+            return true;
+    return false;
+}
+
+/* Lists the steps that matter to whether an arena suffices.  Of those that nobody meets and that
+ * find the same taken, the largest: where a smaller one goes above the top, so does that. */
+static void list_few(struct placing *p)
+{
+    int largest = NONE; /* of those since the last change of what is taken */
+
+    p->n_few = 0;
+    for (int i = 0; i < p->n; i++) {
+        const struct step *s = &p->steps[i];
+        const bool changes =
+            i > 0 && (p->steps[i - 1].is_met || dies_between(p, p->steps[i - 1].first, s->first));
+        if (changes)
+            largest = NONE;
+        if (s->is_met || largest == NONE) {
+            largest = s->is_met ? NONE : p->n_few;
+            p->few[p->n_few++] = i;
+        } else if (s->bytes > p->steps[p->few[largest]].bytes) {
+            p->few[largest] = i;
+        }
+    }
+}
+
+/* Lists the steps, and whose place is given back when.  A block that dies with its op, the last to
+ * be placed there, meets nobody that comes later: most workspaces. */
+static void list_steps(struct placing *p)
 {
     for (int op = 0; op <= p->last; op++)
         p->ending[op] = NONE;
     for (int i = 0; i < p->n; i++) {
-        const int block = p->order[i], first = p->blocks[block].first, last = p->blocks[block].last;
-        p->next_ending[block] = block; /* of itself: never taken */
-        if (first == last && (i + 1 == p->n || p->blocks[p->order[i + 1]].first > first))
+        const struct layout_block *block = &p->blocks[p->order[i]];
+        struct step *s = &p->steps[i];
+        const bool is_last = i + 1 == p->n || p->blocks[p->order[i + 1]].first > block->first;
+        *s = (struct step){.bytes = block->bytes,
+                           .first = block->first,
+                           .last = block->last,
+                           .next_ending = NONE,
+                           .is_met = block->first < block->last || !is_last,
+                           .is_answer = is_answer(p, block)};
+        if (!s->is_met)
             continue;
-        p->next_ending[block] = p->ending[last];
-        p->ending[last] = block;
+        s->next_ending = p->ending[s->last];
+        p->ending[s->last] = i;
     }
+    list_few(p);
 }
 
 /* Gives back what is dead at op `now`. */
 static void end_lives(struct placing *p, int now)
 {
     for (; p->n_ended < now; p->n_ended++)
-        for (int i = p->ending[p->n_ended]; i != NONE; i = p->next_ending[i])
-            layout_room_give(&p->room, p->blocks[i].offset,
-                             p->blocks[i].offset + p->blocks[i].bytes);
+        for (int i = p->ending[p->n_ended]; i != NONE; i = p->steps[i].next_ending)
+            layout_room_give(&p->room, p->steps[i].offset, p->steps[i].offset + p->steps[i].bytes);
 }
 
 /* What is taken for a block.  Answers were placed before others, which meet them only once they
- * live: [next, n_answers) of them do not yet. */
-static const struct layout_room *room_for(struct placing *p, const struct layout_block *block,
-                                          int next, int n_answers)
+ * live: from p->next_answer on they do not yet. */
+static const struct layout_room *room_for(struct placing *p, const struct step *s)
 {
     const struct layout_room *room = &p->room;
 
-    for (int i = next; i < n_answers; i++) {
-        const struct layout_block *answer = &p->blocks[p->other[i]];
-        if (answer->first > block->last)
+    for (int i = p->next_answer; i < p->n_answers; i++) {
+        const struct step *answer = &p->steps[p->other[i]];
+        if (answer->first > s->last)
             break; /* they come by rising age, too */
         if (room == &p->room) {
             memcpy(p->with.taken, p->room.taken, (size_t)p->room.n * sizeof *p->room.taken);
@@ -227,51 +276,81 @@ static const struct layout_room *room_for(struct placing *p, const struct layout
     return room;
 }
 
-/* Places the answers, which all meet each other, in p->other; returns how many. */
-static int place_answers(struct placing *p, size_t top)
+/* Places the answers, which all meet each other, and lists them in p->other.  Returns the end of
+ * the highest. */
+static size_t place_answers(struct placing *p, size_t top)
 {
-    int n = 0;
+    size_t most = 0;
 
     p->with.n = 0;
     for (int i = 0; i < p->n; i++) {
-        struct layout_block *block = &p->blocks[p->order[i]];
-        if (!is_answer(p, block))
+        struct step *s = &p->steps[i];
+        if (!s->is_answer)
             continue;
-        block->offset = layout_room_find_high(&p->with, block->bytes, top);
-        layout_room_take(&p->with, block->offset, block->offset + block->bytes);
-        p->other[n++] = p->order[i];
+        s->offset = layout_room_find_high(&p->with, s->bytes, top);
+        layout_room_take(&p->with, s->offset, s->offset + s->bytes);
+        most = s->offset + s->bytes > most ? s->offset + s->bytes : most;
+        p->other[p->n_answers++] = i;
     }
-    return n;
+    return most;
+}
+
+/* Goes on to op `now`. */
+static void go_to(struct placing *p, int now)
+{
+    end_lives(p, now);
+    for (; p->next_answer < p->n_answers; p->next_answer++) {
+        const struct step *answer = &p->steps[p->other[p->next_answer]];
+        if (answer->first > now)
+            return;
+        layout_room_take(&p->room, answer->offset, answer->offset + answer->bytes);
+    }
+}
+
+/* Places steps one after the other; only those in `few` where that is not NULL.  Returns the end of
+ * the highest, or SIZE_MAX as soon as one goes beyond `most`. */
+static size_t place_steps(struct placing *p, const int *few, int n, int short_life, size_t top,
+                          size_t most)
+{
+    size_t arena = 0;
+
+    p->room.n = p->n_ended = p->n_answers = p->next_answer = 0;
+    if (short_life)
+        arena = place_answers(p, top);
+    for (int i = 0; i < n; i++) {
+        struct step *s = &p->steps[few ? few[i] : i];
+        go_to(p, s->first);
+        if (short_life && s->is_answer)
+            continue;
+        const struct layout_room *room = room_for(p, s);
+        s->offset = s->last - s->first < short_life ? layout_room_find_high(room, s->bytes, top)
+                                                    : layout_room_find_gap(room, s->bytes);
+        const size_t end = s->offset + s->bytes;
+        if (end > most)
+            return SIZE_MAX;
+        arena = end > arena ? end : arena;
+        if (s->is_met)
+            layout_room_take(&p->room, s->offset, end);
+    }
+    return arena;
 }
 
 /* Oldest first: only what is alive needs to be looked at, and none of that overlaps.  Where short
  * lives go above, the answer has its place there, too, from the start, so that nothing that it
- * meets settles in it.  Ends as soon as more than `most` is needed. */
-static void oldest_first(struct placing *p, int short_life, size_t top, size_t most)
+ * meets settles in it.  Whether less than the smallest arena so far is enough is told by the steps
+ * that matter; top is below that. */
+static void oldest_first(struct placing *p, int short_life, size_t top)
 {
-    const int n_answers = short_life ? place_answers(p, top) : 0;
-    int next = 0; /* answer to come alive */
+    const size_t most = p->arena - 1;
 
-    p->room.n = p->n_ended = 0;
-    for (int i = 0; i < p->n; i++) {
-        struct layout_block *block = &p->blocks[p->order[i]];
-        end_lives(p, block->first);
-        for (; next < n_answers && p->blocks[p->other[next]].first <= block->first; next++) {
-            const struct layout_block *answer = &p->blocks[p->other[next]];
-            layout_room_take(&p->room, answer->offset, answer->offset + answer->bytes);
-        }
-        if (short_life && is_answer(p, block))
-            continue;
-        const struct layout_room *room = room_for(p, block, next, n_answers);
-        block->offset = block->last - block->first < short_life
-                            ? layout_room_find_high(room, block->bytes, top)
-                            : layout_room_find_gap(room, block->bytes);
-        if (block->offset + block->bytes > most)
-            return;
-        if (p->next_ending[p->order[i]] != p->order[i])
-            layout_room_take(&p->room, block->offset, block->offset + block->bytes);
-    }
-    keep_if_best(p);
+    if (short_life && place_steps(p, p->few, p->n_few, short_life, top, most) == SIZE_MAX)
+        return;
+    const size_t arena = place_steps(p, NULL, p->n, short_life, top, most);
+    if (arena >= p->arena)
+        return;
+    p->arena = arena;
+    for (int i = 0; i < p->n; i++)
+        p->best[p->order[i]] = p->steps[i].offset;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -288,7 +367,7 @@ static void search_top(struct placing *p, size_t least, size_t good)
 
     for (int i = 0; i < TRIES && p->arena > good && low <= p->most; i++) {
         const size_t top = i ? (low + (p->arena - low) / 2) / 64 * 64 : least / 64 * 64;
-        oldest_first(p, SHORT_LIFE_OPS, top, p->arena - 1);
+        oldest_first(p, SHORT_LIFE_OPS, top);
         if (p->arena > top)
             low = top;
     }
@@ -299,8 +378,8 @@ static void try_orders(struct placing *p, size_t least)
     const size_t good = least + least / 256;
 
     sort(p, is_older);
-    list_endings(p);
-    oldest_first(p, 0, 0, SIZE_MAX);
+    list_steps(p);
+    oldest_first(p, 0, 0);
     search_top(p, least, good);
     if (p->arena > good && p->n <= MOST_BY_SIZE)
         largest_first(p, smaller(p->arena - 1, p->most));
@@ -323,12 +402,13 @@ static bool make_room(struct placing *p)
     p->other = calloc(n, sizeof *p->other);
     p->best = calloc(n, sizeof *p->best);
     p->ending = calloc((size_t)p->last + 1, sizeof *p->ending);
-    p->next_ending = calloc(n, sizeof *p->next_ending);
+    p->steps = calloc(n, sizeof *p->steps);
+    p->few = calloc(n, sizeof *p->few);
     p->room.taken = calloc(n, sizeof *p->room.taken);
     p->with.taken = calloc(n, sizeof *p->with.taken);
     p->placed = calloc(by_size, sizeof *p->placed);
     p->meets = calloc(by_size, sizeof *p->meets);
-    return p->order && p->other && p->best && p->ending && p->next_ending && p->room.taken &&
+    return p->order && p->other && p->best && p->ending && p->steps && p->few && p->room.taken &&
            p->with.taken && p->placed && p->meets;
 }
 
@@ -338,7 +418,8 @@ static void free_room(struct placing *p)
     free(p->other);
     free(p->best);
     free(p->ending);
-    free(p->next_ending);
+    free(p->steps);
+    free(p->few);
     free(p->room.taken);
     free(p->with.taken);
     free(p->placed);

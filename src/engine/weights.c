@@ -57,10 +57,10 @@ bool weights_from_views(struct weights **out, const struct graph *g,
 /* A token table that nothing but embeddings reads. */
 static void list_tables(struct weights_pages_use *uses, const struct graph *g)
 {
-    for (int op = 0; op < graph_n_ops(g); op++) {
-        const struct graph_op *o = graph_op_view(g, op);
-        if (o->kind == GRAPH_OP_EMBED)
-            uses[o->u.embed.tokens - 1].by_row = true;
+    for (int i = 1; i <= graph_n_weights(g); i++) {
+        const int first = graph_weight_view(g, i)->first_op;
+        const struct graph_op *o = first < 0 ? NULL : graph_op_view(g, first);
+        uses[i - 1].by_row = o && o->kind == GRAPH_OP_EMBED && o->u.embed.tokens == i;
     }
 }
 

@@ -149,6 +149,11 @@ static void list_steps(struct weights_stream *s, const struct graph *g,
 {
     for (int op = 0; op < s->n_ops; op++) {
         const struct weights_pieces *p = pieces_of(pieces, op);
+        const int like = graph_op_view(g, op)->like;
+        if (like < op && !pieces) {
+            s->steps[op] = s->steps[like];
+            continue;
+        }
         for (int i = s->first_step[op]; i < s->first_step[op + 1]; i++)
             list_step(&s->steps[i], g, s->pages, p, op, (i - s->first_step[op]) % p->n);
     }
