@@ -16,6 +16,7 @@ enum {
 /* A block in the order that it is placed in. */
 struct step {
     size_t bytes, offset;
+    int block;
     int first, last;
     int next_ending; /* another one that dies at the same op */
     bool is_met;     /* by blocks that are placed later */
@@ -27,8 +28,9 @@ struct placing {
     int n;
     int *order, *other; /* n numbers of blocks each */
     int last;           /* op to which the longest life lasts */
-    size_t *best;       /* offsets of the smallest arena so far, by block */
-    size_t arena;
+    size_t arena;       /* the smallest so far, by oldest_first with these: */
+    int best_life;
+    size_t best_top;
     size_t most; /* a larger one is of no use */
 
     /* Oldest first. */
@@ -160,31 +162,23 @@ static void put(struct placing *p, int block, size_t offset)
     p->n_placed++;
 }
 
-static void keep_if_best(struct placing *p)
+/* Returns whether that needs no more than `most`, and then leaves the blocks where they are. */
+static bool largest_first(struct placing *p, size_t most)
 {
     size_t arena = 0;
-    for (int i = 0; i < p->n; i++) {
-        const size_t end = p->blocks[i].offset + p->blocks[i].bytes;
-        arena = end > arena ? end : arena;
-    }
-    if (arena >= p->arena)
-        return;
-    p->arena = arena;
-    for (int i = 0; i < p->n; i++)
-        p->best[i] = p->blocks[i].offset;
-}
 
-static void largest_first(struct placing *p, size_t most)
-{
     sort(p, is_larger);
     p->n_placed = 0;
     for (int i = 0; i < p->n; i++) {
         const struct layout_block *block = &p->blocks[p->order[i]];
         put(p, p->order[i], find_gap(p, block));
-        if (block->offset + block->bytes > most)
-            return;
+        const size_t end = block->offset + block->bytes;
+        if (end > most)
+            return false;
+        arena = end > arena ? end : arena;
     }
-    keep_if_best(p);
+    p->arena = arena;
+    return true;
 }
 
 /* The network's answer: what stays to the end without having been there from the start. */
@@ -235,6 +229,7 @@ static void list_steps(struct placing *p)
         struct step *s = &p->steps[i];
         const bool is_last = i + 1 == p->n || p->blocks[p->order[i + 1]].first > block->first;
         *s = (struct step){.bytes = block->bytes,
+                           .block = p->order[i],
                            .first = block->first,
                            .last = block->last,
                            .next_ending = NONE,
@@ -337,20 +332,20 @@ static size_t place_steps(struct placing *p, const int *few, int n, int short_li
 
 /* Oldest first: only what is alive needs to be looked at, and none of that overlaps.  Where short
  * lives go above, the answer has its place there, too, from the start, so that nothing that it
- * meets settles in it.  Whether less than the smallest arena so far is enough is told by the steps
- * that matter; top is below that. */
+ * meets settles in it.  The steps that matter tell what is needed, unless that is below the top:
+ * others may reach up to there. */
 static void oldest_first(struct placing *p, int short_life, size_t top)
 {
-    const size_t most = p->arena - 1;
+    const size_t most = p->arena - 1; /* the top is not above it */
+    size_t arena = place_steps(p, p->few, p->n_few, short_life, top, most);
 
-    if (short_life && place_steps(p, p->few, p->n_few, short_life, top, most) == SIZE_MAX)
-        return;
-    const size_t arena = place_steps(p, NULL, p->n, short_life, top, most);
+    if (arena < top)
+        arena = place_steps(p, NULL, p->n, short_life, top, most);
     if (arena >= p->arena)
         return;
     p->arena = arena;
-    for (int i = 0; i < p->n; i++)
-        p->best[p->order[i]] = p->steps[i].offset;
+    p->best_life = short_life;
+    p->best_top = top;
 }
 
 static size_t smaller(size_t a, size_t b)
@@ -381,16 +376,17 @@ static void try_orders(struct placing *p, size_t least)
     list_steps(p);
     oldest_first(p, 0, 0);
     search_top(p, least, good);
-    if (p->arena > good && p->n <= MOST_BY_SIZE)
-        largest_first(p, smaller(p->arena - 1, p->most));
+    if (p->arena > good && p->n <= MOST_BY_SIZE && largest_first(p, smaller(p->arena - 1, p->most)))
+        return;
     if (p->arena > p->most) {
         p->arena = p->most + 1; /* whatever it is */
         for (int i = 0; i < p->n; i++)
             p->blocks[i].offset = 0;
         return;
     }
+    (void)place_steps(p, NULL, p->n, p->best_life, p->best_top, SIZE_MAX);
     for (int i = 0; i < p->n; i++)
-        p->blocks[i].offset = p->best[i];
+        p->blocks[p->steps[i].block].offset = p->steps[i].offset;
 }
 
 static bool make_room(struct placing *p)
@@ -400,7 +396,6 @@ static bool make_room(struct placing *p)
 
     p->order = calloc(n, sizeof *p->order);
     p->other = calloc(n, sizeof *p->other);
-    p->best = calloc(n, sizeof *p->best);
     p->ending = calloc((size_t)p->last + 1, sizeof *p->ending);
     p->steps = calloc(n, sizeof *p->steps);
     p->few = calloc(n, sizeof *p->few);
@@ -408,7 +403,7 @@ static bool make_room(struct placing *p)
     p->with.taken = calloc(n, sizeof *p->with.taken);
     p->placed = calloc(by_size, sizeof *p->placed);
     p->meets = calloc(by_size, sizeof *p->meets);
-    return p->order && p->other && p->best && p->ending && p->steps && p->few && p->room.taken &&
+    return p->order && p->other && p->ending && p->steps && p->few && p->room.taken &&
            p->with.taken && p->placed && p->meets;
 }
 
@@ -416,7 +411,6 @@ static void free_room(struct placing *p)
 {
     free(p->order);
     free(p->other);
-    free(p->best);
     free(p->ending);
     free(p->steps);
     free(p->few);
