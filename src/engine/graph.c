@@ -1,6 +1,7 @@
 #include "engine/graph.h"
 
 #include "base/assert.h"
+#include "base/names.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -175,7 +176,7 @@ int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *f
         *side[i] = w.dims[i] = dims[i];
 
     va_start(args, fmt);
-    int len = vsnprintf(w.name, sizeof w.name, fmt, args);
+    int len = names_format(w.name, sizeof w.name, fmt, args);
     va_end(args);
     if (len < 0 || (size_t)len >= sizeof w.name || !is_sound(as_shape)) {
         graph_fail(g, "weight '%s' has an impossible name or shape", w.name);

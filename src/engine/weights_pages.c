@@ -50,6 +50,17 @@ static int by_first(const void *a, const void *b)
     return by_address(&((const struct chunk *)a)->first, &((const struct chunk *)b)->first);
 }
 
+/* A weight's pages. */
+struct area {
+    struct chunk pages;
+    int weight; /* less 1 */
+};
+
+static int by_begin(const void *a, const void *b)
+{
+    return by_first(&((const struct area *)a)->pages, &((const struct area *)b)->pages);
+}
+
 /* Addresses where chunks end; counts without a list. */
 struct cuts {
     uintptr_t *at;
@@ -79,11 +90,12 @@ static void add_pieces(struct cuts *c, const struct weights_pages *p, int i)
 }
 
 /* Where weights begin and end, and their pieces, and steps through tables. */
-static void list_cuts(struct cuts *c, const struct weights_pages *p)
+static void list_cuts(struct cuts *c, const struct weights_pages *p, const struct area *areas)
 {
     c->n = 0;
-    for (int i = 0; i < p->n; i++) {
-        const struct chunk w = pages_of(p, &p->views[i]);
+    for (int k = 0; k < p->n; k++) {
+        const struct chunk w = areas[k].pages;
+        const int i = areas[k].weight;
         uintptr_t at = w.first;
         do {
             add_cut(c, at);
@@ -94,16 +106,32 @@ static void list_cuts(struct cuts *c, const struct weights_pages *p)
     }
 }
 
+/* Weights that share no more than a page leave little to sort; a file may lie. */
+static void sort_cuts(struct cuts *c)
+{
+    size_t moves = 0;
+
+    for (size_t i = 1; i < c->n && moves <= 8 * c->n; i++) {
+        const uintptr_t at = c->at[i];
+        size_t k = i;
+        for (; k > 0 && c->at[k - 1] > at; k--, moves++)
+            c->at[k] = c->at[k - 1];
+        c->at[k] = at;
+    }
+    if (moves > 8 * c->n)
+        qsort(c->at, c->n, sizeof *c->at, by_address);
+}
+
 /* Chunks lie between neighbouring cuts, where there is a weight. */
 static void make_chunks(struct weights_pages *p, const uintptr_t *cuts, size_t n_cuts,
-                        const struct chunk *weights)
+                        const struct area *areas)
 {
     uintptr_t covered = 0; /* end of the weights that begin at or before the cut */
     int w = 0;
 
     for (size_t i = 0; i + 1 < n_cuts; i++) {
-        for (; w < p->n && weights[w].first <= cuts[i]; w++)
-            covered = weights[w].end > covered ? weights[w].end : covered;
+        for (; w < p->n && areas[w].pages.first <= cuts[i]; w++)
+            covered = areas[w].pages.end > covered ? areas[w].pages.end : covered;
         if (cuts[i] == cuts[i + 1] || covered <= cuts[i])
             continue;
         p->chunks[p->n_chunks++] = (struct chunk){.first = cuts[i], .end = cuts[i + 1]};
@@ -134,27 +162,26 @@ static bool cut(struct weights_pages *p, struct error *err)
 {
     struct cuts cuts = {0};
     const size_t n = (size_t)p->n;
+    struct area *areas = calloc(n + 1, sizeof *areas);
 
-    list_cuts(&cuts, p);
-    cuts.at = calloc(cuts.n + 1, sizeof *cuts.at);
-    struct chunk *weights = calloc(n + 1, sizeof *weights);
-    p->chunks = calloc(cuts.n + 1, sizeof *p->chunks);
-    const bool ok = cuts.at && weights && p->chunks;
-
-    if (ok) {
-        list_cuts(&cuts, p);
-        qsort(cuts.at, cuts.n, sizeof *cuts.at, by_address);
+    if (areas) {
         for (int i = 0; i < p->n; i++)
-            weights[i] = pages_of(p, &p->views[i]);
-        qsort(weights, n, sizeof *weights, by_first);
-        make_chunks(p, cuts.at, cuts.n, weights);
-        for (int i = 0; i < p->n; i++) {
-            const struct chunk w = pages_of(p, &p->views[i]);
-            p->of[i] = span_of(p, w.first, w.end);
-        }
+            areas[i] = (struct area){pages_of(p, &p->views[i]), i};
+        qsort(areas, n, sizeof *areas, by_begin);
+        list_cuts(&cuts, p, areas);
+        cuts.at = calloc(cuts.n + 1, sizeof *cuts.at);
+        p->chunks = calloc(cuts.n + 1, sizeof *p->chunks);
+    }
+    const bool ok = areas && cuts.at && p->chunks;
+    if (ok) {
+        list_cuts(&cuts, p, areas);
+        sort_cuts(&cuts);
+        make_chunks(p, cuts.at, cuts.n, areas);
+        for (int i = 0; i < p->n; i++)
+            p->of[areas[i].weight] = span_of(p, areas[i].pages.first, areas[i].pages.end);
     }
     free(cuts.at);
-    free(weights);
+    free(areas);
     return ok || error_set(err, ERROR_MEMORY, "no memory for a list of %d weights", p->n);
 }
 

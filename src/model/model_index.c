@@ -100,5 +100,11 @@ const struct model_tensor *model_index_findf(const struct model_index *x, enum m
 const struct model_tensor *model_index_find(const struct model_index *x, enum model_part part,
                                             const char *name)
 {
-    return model_index_findf(x, part, "%s", name);
+    char own[NAME_BYTES];
+    const size_t bytes = strlen(name) + 1;
+
+    if (bytes > sizeof own)
+        return NULL;
+    memcpy(own, name, bytes);
+    return find(x, &(struct model_index_entry){.name = own, .part = part});
 }

@@ -1,7 +1,8 @@
 #include "nn/blocks.h"
 
+#include "base/names.h"
+
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 struct blocks_name blocks_name(const char *fmt, ...)
@@ -10,7 +11,7 @@ struct blocks_name blocks_name(const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    int len = vsnprintf(name.text, sizeof name.text, fmt, args);
+    int len = names_format(name.text, sizeof name.text, fmt, args);
     va_end(args);
     /* A cut name could be some other weight's; a full buffer leaves no room for ".weight". */
     if (len < 0)
