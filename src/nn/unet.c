@@ -4,6 +4,7 @@
 #include "nn/transformer.h"
 
 #include <math.h>
+#include <string.h>
 
 /* What the way up joins again: one tensor per convolution and residual block of the way down. */
 enum { MAX_SKIPS = MODEL_MAX_LEVELS * (MODEL_MAX_LAYERS + 1) + 1 };
@@ -186,4 +187,56 @@ int unet_build(struct graph *g, const struct unet_config *c, const struct unet_i
     const struct graph_source out =
         blocks_group_norm(g, x, 0, c->groups, c->norm_eps, true, "conv_norm_out");
     return blocks_conv3(g, out, c->out_channels, 1, (struct blocks_extra){0}, "conv_out");
+}
+
+static double numbers(const struct graph_shape *shapes, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += (double)graph_shape_count(shapes[i]);
+    return sum;
+}
+
+/* On the way down, in a transformer's last block: the skips so far, what the transformer and the
+ * block add their results to, the norm that feed-forward reads, and its hidden rows. */
+static int alive_in_level(const struct graph_shape *skips, int n_skips, struct graph_shape x,
+                          struct graph_shape *out)
+{
+    struct graph_shape hidden = x;
+
+    hidden.c = 4 * x.c;
+    for (int i = 0; i < n_skips; i++)
+        out[i] = skips[i];
+    out[n_skips] = out[n_skips + 1] = out[n_skips + 2] = x;
+    out[n_skips + 3] = hidden;
+    return n_skips + 4;
+}
+
+int unet_alive(const struct unet_config *c, struct graph_shape sample, struct graph_shape *out)
+{
+    struct graph_shape skips[MAX_SKIPS], here[UNET_ALIVE_MOST];
+    struct graph_shape x = sample;
+    int n_skips = 0, most = 0;
+
+    x.c = c->channels[0];
+    if (c->n_levels < 1 || c->n_levels > MODEL_MAX_LEVELS || c->layers_per_block < 1 ||
+        c->layers_per_block > MODEL_MAX_LAYERS)
+        return 0;
+    skips[n_skips++] = x;
+    for (int level = 0; level < c->n_levels; level++) {
+        x.c = c->channels[level];
+        for (int j = 0; j < c->layers_per_block; j++) {
+            const int n = alive_in_level(skips, n_skips, x, here);
+            if (c->transformer_layers[level] > 0 && numbers(here, n) > numbers(out, most)) {
+                memcpy(out, here, (size_t)n * sizeof *here);
+                most = n;
+            }
+            skips[n_skips++] = x;
+        }
+        x.h = (x.h + 1) / 2;
+        x.w = (x.w + 1) / 2;
+        if (level < c->n_levels - 1)
+            skips[n_skips++] = x;
+    }
+    return most;
 }

@@ -25,4 +25,10 @@ int unet_build(struct graph *g, const struct unet_config *c, const struct unet_i
 void unet_timestep_embedding(float *out, const float *timesteps, int n, int dim,
                              bool flip_sin_to_cos, int freq_shift);
 
+/* What the UNet needs at least, before its graph is built: pictures that are in memory at the same
+ * time, whatever the layout.  sample: as in unet_inputs.  Writes at most UNET_ALIVE_MOST shapes to
+ * `out` and returns how many; 0: nothing is known. */
+enum { UNET_ALIVE_MOST = MODEL_MAX_LEVELS * (MODEL_MAX_LAYERS + 1) + 5 };
+int unet_alive(const struct unet_config *c, struct graph_shape sample, struct graph_shape *out);
+
 #endif

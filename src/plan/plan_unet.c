@@ -22,28 +22,60 @@ static bool is_allowed(const struct planner *p, enum plan_phase phase, const str
     return w->in_turn ? planner_is_guided(p, phase) : planner_text_need(p, phase).parts <= 2;
 }
 
+/* Calls for one answer, and latents of a call. */
+struct calls {
+    int rounds, batch;
+};
+
+static struct calls calls_of(const struct planner *p, enum plan_phase phase, const struct way *w)
+{
+    const int pictures = p->plan->batch;
+    return (struct calls){
+        .rounds = w->in_turn ? planner_text_need(p, phase).parts : 1,
+        .batch = planner_is_guided(p, phase) && !w->in_turn ? 2 * pictures : pictures,
+    };
+}
+
+/* True when no arena for such calls can fit, which is told without a graph. */
+static bool is_hopeless(bool *hopeless, const struct planner *p, enum plan_phase phase, int batch,
+                        size_t host_bytes, struct error *err)
+{
+    const struct plan_stage *stage = &p->plan->phase[phase];
+    const struct unet_config *c = &model_view(stage->model)->unet;
+    const struct graph_shape sample = {batch, c->in_channels, stage->latent_h, stage->latent_w};
+    struct graph_shape alive[UNET_ALIVE_MOST];
+    const int n = unet_alive(c, sample, alive);
+    size_t bytes = host_bytes;
+
+    for (int i = 0; i < n; i++) {
+        size_t one;
+        if (!p->backend->fn->tensor_bytes(p->backend, alive[i], &one, err))
+            return false;
+        bytes += one;
+    }
+    *hopeless = planner_is_hopeless(p, bytes);
+    return true;
+}
+
 /* The network for a way.  Ways that differ in streaming alone share it. */
-static bool build(struct planner *p, enum plan_phase phase, const struct way *w, size_t host_bytes,
+static bool build(struct planner *p, enum plan_phase phase, struct calls calls, size_t host_bytes,
                   struct error *err)
 {
     struct plan_stage *stage = &p->plan->phase[phase];
-    const struct gen_text_need need = planner_text_need(p, phase);
     const struct network_options options = {.attention = p->plan->levers.attention,
                                             .most_arena_bytes = planner_most_arena(p, host_bytes),
                                             /* A single call may meet its largest weights before the
                                              * arena is full. */
                                             .is_beside_weights = stage->calls > 1,
-                                            .chunks = need.chunks,
+                                            .chunks = planner_text_need(p, phase).chunks,
                                             .loras = planner_loras(p, stage->model)};
-    const int rounds = w->in_turn ? need.parts : 1, pictures = p->plan->batch;
-    const int batch = planner_is_guided(p, phase) && !w->in_turn ? 2 * pictures : pictures;
 
-    if (stage->net.graph && stage->rounds == rounds && stage->batch == batch)
+    if (stage->net.graph && stage->rounds == calls.rounds && stage->batch == calls.batch)
         return true;
-    stage->rounds = rounds;
-    stage->batch = batch;
+    stage->rounds = calls.rounds;
+    stage->batch = calls.batch;
     network_clear(&stage->net);
-    return network_unet(&stage->net, stage->model, p->backend, batch, stage->latent_h,
+    return network_unet(&stage->net, stage->model, p->backend, calls.batch, stage->latent_h,
                         stage->latent_w, &options, err);
 }
 
@@ -61,7 +93,13 @@ bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, 
             (!w->stream && stage->net.graph &&
              planner_is_hopeless(p, stage->net.resident_bytes + host_bytes)))
             continue;
-        if (!build(p, phase, w, host_bytes, err))
+        const struct calls each = calls_of(p, phase, w);
+        bool hopeless;
+        if (!is_hopeless(&hopeless, p, phase, each.batch, host_bytes, err))
+            return false;
+        if (calls > 0 && hopeless)
+            continue;
+        if (!build(p, phase, each, host_bytes, err))
             return false;
         stage->stream = w->stream;
         planner_forget_needs(stage, host_bytes);
