@@ -6,10 +6,14 @@
 #include "engine/cpu/cpu_backend.h"
 #include "pipeline/pipeline.h"
 
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char pipeline_testing_model[] = "assets/demo-model";
+static const char pipeline_testing_tokenizer[] = "assets/demo-model/tokenizer";
 
 /* What a small process takes or not and what is read ahead on a busy machine, beside 5 % of the
  * plan. */
@@ -33,6 +37,36 @@ static inline void pipeline_testing_close(struct backend *b, struct pipeline *p)
     pipeline_close(p);
     if (b)
         b->fn->close(b);
+}
+
+enum { PIPELINE_TESTING_PATH_BYTES = 64 };
+
+/* Runs mkcheckpoint, which the variable MKCHECKPOINT names, for a single file of random weights;
+ * extra may be NULL.  The model knows pipeline_testing_tokenizer's words.  False says why not. */
+static inline bool pipeline_testing_make_model(char path[PIPELINE_TESTING_PATH_BYTES],
+                                               const char *preset, const char *extra)
+{
+    char *program = getenv("MKCHECKPOINT"), *environment[] = {NULL}, words[9][64] = {{0}};
+    const char *const said[] = {"mkcheckpoint", preset, path,          "--single-file",
+                                "--seed",       "3",    "--tokenizer", pipeline_testing_tokenizer,
+                                extra};
+    char *arguments[10] = {NULL};
+    pid_t child;
+    int status = 1;
+
+    snprintf(path, PIPELINE_TESTING_PATH_BYTES, "/tmp/pipeline-testing-%ld-%s", (long)getpid(),
+             preset);
+    for (int i = 0; i < 9 && said[i]; i++) {
+        snprintf(words[i], sizeof words[i], "%s", said[i]);
+        arguments[i] = words[i];
+    }
+    const bool ok = program &&
+                    posix_spawn(&child, program, NULL, NULL, arguments, environment) == 0 &&
+                    waitpid(child, &status, 0) == child && status == 0;
+    if (!ok)
+        fprintf(stderr, "mkcheckpoint (MKCHECKPOINT=%s) makes no %s\n", program ? program : "",
+                preset);
+    return ok;
 }
 
 /* 64x64 in two steps. */
