@@ -1,13 +1,11 @@
 /* Fails the n-th allocation of a generation for n = 1, 2, ... until one passes: each is one clean
  * error, and the next generation draws the right picture.  The linker puts the functions called
  * __wrap_x in the place of x (GNU ld's --wrap; see src/CMakeLists.txt). */
-#include "base/test.h"
-#include "engine/cpu/cpu_backend.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipeline_testing.h"
+#include "pipeline/upscale.h"
+#include "pipeline/upscale_testing.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 
 #ifndef ALLOCATIONS_WRAPPED
 
@@ -58,30 +56,13 @@ static void fail_at(int n)
     failing = n;
 }
 
-static const char model_path[] = "assets/demo-model";
-
 static struct gen_request request(enum gen_mode mode)
 {
-    struct gen_request r = gen_request_defaults();
+    struct gen_request r = pipeline_testing_request();
     r.mode = mode;
-    r.prompt = "a red circle on a blue background";
-    r.width = 64;
-    r.height = 64;
     r.steps = 1;
     r.denoising_strength = 1;
     return r;
-}
-
-static bool generate(struct gen_result *out, struct pipeline *p, const struct gen_request *r,
-                     const struct pipeline_input *input, struct error *err)
-{
-    struct gen_plan plan = {0};
-
-    *out = (struct gen_result){0};
-    bool ok =
-        pipeline_plan(&plan, p, r, NULL, err) && pipeline_run(out, p, r, &plan, input, NULL, err);
-    gen_plan_clear(&plan);
-    return ok;
 }
 
 /* True once the run got by without the allocation that would have failed. */
@@ -122,13 +103,14 @@ static int next(int n)
     return n < 200 ? n + 1 : n + n / 20;
 }
 
-static void opens_a_model_or_says_why_not(struct backend *b)
+static void opens_a_model_or_says_why_not(struct backend *b, const char *path,
+                                          const char *tokenizer)
 {
     for (int n = 1;; n = next(n)) {
         struct pipeline *p = NULL;
         struct error err = {0};
         fail_at(n);
-        bool ok = pipeline_open(&p, model_path, NULL, b, &err);
+        bool ok = pipeline_open(&p, path, tokenizer, b, &err);
         bool passed = judge("model", n, ok, &err);
         if (ok)
             pipeline_close(p);
@@ -137,26 +119,54 @@ static void opens_a_model_or_says_why_not(struct backend *b)
     }
 }
 
-static void draws_or_says_why_not(struct pipeline *p, const char *what, struct gen_request r,
-                                  const struct pipeline_input *input)
+/* What is drawn, and what is opened for it each time. */
+struct drawing {
+    const char *what;
+    struct pipeline *p;
+    struct gen_request r;
+    struct pipeline_testing_run run;
+    const struct lora_set_place *loras; /* NULL: none are opened */
+    bool may_leave_out; /* a LoRA or a word's file, with a warning; then the picture is another */
+    int every;          /* of the failures, after which the right picture is drawn again */
+};
+
+static bool generate(struct gen_result *out, const struct drawing *d, struct error *err)
+{
+    if (d->loras)
+        pipeline_set_loras(d->p, &d->r, d->loras);
+    return pipeline_testing_generate(out, d->p, &d->r, &d->run, err);
+}
+
+/* Nothing is left out silently. */
+static bool is_told(const struct drawing *d, bool ok, const struct gen_result *out)
+{
+    return ok && d->may_leave_out && out->warnings.n > 0;
+}
+
+static void draws_or_says_why_not(const struct drawing *d)
 {
     struct gen_result want, out;
     struct error err = {0};
 
     fail_at(0);
-    CHECK(generate(&want, p, &r, input, &err) && want.images);
+    CHECK(generate(&want, d, &err) && want.images && !want.warnings.n);
     for (int n = 1; want.images; n = next(n)) {
         err = (struct error){0};
         fail_at(n);
-        bool ok = generate(&out, p, &r, input, &err);
-        bool passed = judge(what, n, ok, &err);
-        CHECK(passed || !out.images);
+        bool ok = generate(&out, d, &err);
+        bool passed = false;
+        if (is_told(d, ok, &out))
+            fail_at(0);
+        else
+            passed = judge(d->what, n, ok, &err);
+        CHECK(ok || !out.images);
         pipeline_result_clear(&out);
         if (passed)
             break;
-        CHECK(generate(&out, p, &r, input, &err));
-        CHECK(out.images &&
-              memcmp(out.images[0].px, want.images[0].px, image_bytes(&want.images[0])) == 0);
+        if (n % d->every != 0)
+            continue;
+        CHECK(generate(&out, d, &err) && !out.warnings.n);
+        CHECK(pipeline_testing_same_first(&out, &want));
         pipeline_result_clear(&out);
     }
     pipeline_result_clear(&want);
@@ -182,27 +192,39 @@ static void reads_prompts_or_says_why_not(struct pipeline *p)
     CHECK(pipeline_set_embeddings(p, NULL, &err));
 }
 
-static void draws_in_two_passes_or_says_why_not(struct pipeline *p)
+static void draws_in_two_passes_or_says_why_not(struct pipeline *p, const char *upscaler)
 {
-    struct gen_request r = request(GEN_TXT2IMG);
+    struct drawing d = {.what = "two passes", .p = p, .r = request(GEN_TXT2IMG), .every = 4};
+    struct error err = {0};
 
-    r.hires.enabled = true;
-    r.hires.steps = 1;
-    r.hires.width = 96; /* covered by 96x96, and cut */
-    r.hires.height = 64;
-    r.hires.upscaler = "Lanczos";
-    r.hires.prompt = "a blue circle";
-    draws_or_says_why_not(p, "two passes", r, NULL);
-    r.hires.upscaler = "Latent (bicubic)";
-    r.hires.prompt = NULL;
-    r.subseed_strength = 0.5;
-    r.seed_resize_width = r.seed_resize_height = 128;
-    draws_or_says_why_not(p, "two passes of latents", r, NULL);
+    d.r.hires.enabled = true;
+    d.r.hires.steps = 1;
+    d.r.hires.width = 96; /* covered by 96x96, and cut */
+    d.r.hires.height = 64;
+    d.r.hires.upscaler = "Lanczos";
+    d.r.hires.prompt = "a blue circle";
+    draws_or_says_why_not(&d);
+    d.what = "two passes of latents";
+    d.r.hires.upscaler = "Latent (bicubic)";
+    d.r.hires.prompt = NULL;
+    d.r.subseed_strength = 0.5;
+    d.r.seed_resize_width = d.r.seed_resize_height = 128;
+    draws_or_says_why_not(&d);
+    d.what = "two passes with a network between";
+    d.r = request(GEN_TXT2IMG);
+    d.r.hires.enabled = true;
+    d.r.hires.steps = 1;
+    d.r.hires.width = 96;
+    d.r.hires.height = 64;
+    d.r.hires.upscaler_path = upscaler;
+    CHECK(pipeline_set_upscaler(p, upscaler, &err));
+    draws_or_says_why_not(&d);
+    CHECK(pipeline_set_upscaler(p, NULL, &err));
 }
 
 static void draws_under_a_mask_or_says_why_not(struct pipeline *p)
 {
-    struct gen_request r = request(GEN_IMG2IMG);
+    struct drawing d = {.what = "a mask", .p = p, .r = request(GEN_IMG2IMG), .every = 4};
     struct image picture = {0};
     struct mask mask = {0};
     struct error err = {0};
@@ -211,52 +233,168 @@ static void draws_under_a_mask_or_says_why_not(struct pipeline *p)
     memset(picture.px, 90, image_bytes(&picture));
     memset(mask.px, 0, mask_bytes(&mask));
     memset(mask.px + 48 * 10, 255, 48 * 4);
-    r.input = (struct gen_input){96, 80, true};
-    r.inpaint.fill = MASK_BLEND_NOISE;
-    r.inpaint.full_res = true;
-    draws_or_says_why_not(p, "a mask", r, &(struct pipeline_input){&picture, &mask});
+    d.r.input = (struct gen_input){96, 80, true};
+    d.r.inpaint.fill = MASK_BLEND_NOISE;
+    d.r.inpaint.full_res = true;
+    d.run = (struct pipeline_testing_run){.image = &picture, .mask = &mask};
+    draws_or_says_why_not(&d);
     image_clear(&picture);
     mask_clear(&mask);
+}
+
+/* Texts that change, chunks, parts of an answer, and a word whose vector is in a file. */
+static void draws_from_prompt_syntax_or_says_why_not(struct pipeline *p)
+{
+    struct drawing d = {.what = "prompt syntax", .p = p, .r = request(GEN_TXT2IMG), .every = 4};
+    char dir[] = "/tmp/out-of-memory-XXXXXX", path[64];
+    const struct model *m = pipeline_model(p);
+    struct error err = {0};
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/zq_red.safetensors", dir);
+    CHECK(pipeline_testing_write_word(path, m, 1, model_view(m)->clip[0].width));
+    CHECK(pipeline_set_embeddings(p, dir, &err));
+    d.r.steps = 2;
+    d.r.prompt = "a [red:blue:1] (circle:1.2) BREAK [star|zq_red] AND blue :0.5";
+    d.r.negative_prompt = "[green:(star):1]";
+    d.may_leave_out = true; /* the word then is one like others */
+    draws_or_says_why_not(&d);
+    CHECK(pipeline_set_embeddings(p, NULL, &err));
+    unlink(path);
+    rmdir(dir);
+}
+
+static void enlarges_or_says_why_not(struct backend *b, const char *path)
+{
+    struct image in = {0}, want = {0};
+    struct error err = {0};
+    bool passed = false;
+
+    CHECK(image_init(&in, 16, 12, &err));
+    memset(in.px, 90, image_bytes(&in));
+    for (int n = 0; !passed; n = next(n)) {
+        const struct upscale_bounds bounds = {.base_bytes = 1};
+        struct upscaler *u = NULL;
+        struct upscale_plan plan = {0};
+        struct image out = {0};
+        err = (struct error){0};
+        fail_at(n);
+        const bool ok = upscale_open(&u, path, b, &err) &&
+                        upscale_plan(&plan, u, in.width, in.height, &bounds, &err) &&
+                        upscale_run(&out, u, &plan, &in, NULL, NULL, &err);
+        if (n == 0) {
+            CHECK(ok);
+            want = out;
+            out = (struct image){0};
+        } else {
+            passed = judge("enlarging", n, ok, &err);
+            CHECK(passed == (out.px != NULL));
+        }
+        CHECK(!passed || pipeline_testing_same(&out, &want));
+        image_clear(&out);
+        upscale_plan_clear(&plan);
+        upscale_close(u);
+    }
+    image_clear(&in);
+    image_clear(&want);
+}
+
+struct files {
+    char sdxl[PIPELINE_TESTING_PATH_BYTES], refiner[PIPELINE_TESTING_PATH_BYTES];
+    char lora[PIPELINE_TESTING_PATH_BYTES];
+};
+
+/* Two encoders, size conditions; a LoRA by its path and by a tag; a refiner. */
+static void draws_with_sdxl_or_says_why_not(struct backend *b, const struct files *f,
+                                            const struct image *input)
+{
+    const struct lora_set_place place = {.dir = "/tmp"};
+    struct drawing d = {.what = "SDXL", .r = request(GEN_TXT2IMG), .every = 4};
+    struct error err = {0};
+    char prompt[128];
+
+    opens_a_model_or_says_why_not(b, f->sdxl, pipeline_testing_tokenizer);
+    CHECK(pipeline_open(&d.p, f->sdxl, pipeline_testing_tokenizer, b, &err));
+    if (!d.p)
+        return;
+    draws_or_says_why_not(&d);
+    d.what = "SDXL, LoRA";
+    d.loras = &place;
+    d.may_leave_out = true;
+    d.r.loras[d.r.n_loras++] = (struct gen_lora){.name = f->lora, .is_path = true, .scale = 0.5};
+    const char *const name = strrchr(f->lora, '/') + 1;
+    snprintf(prompt, sizeof prompt, "a red circle <lora:%.*s:0.5>",
+             (int)(strrchr(name, '.') - name), name);
+    d.r.prompt = prompt;
+    draws_or_says_why_not(&d);
+    pipeline_set_loras(d.p, NULL, NULL);
+
+    d = (struct drawing){.what = "SDXL, refiner", .p = d.p, .r = request(GEN_IMG2IMG), .every = 4};
+    d.r.steps = 2;
+    d.r.refiner_switch_at = 0.5;
+    d.run.image = input;
+    CHECK(pipeline_set_refiner(d.p, f->refiner, &err));
+    draws_or_says_why_not(&d);
+    pipeline_close(d.p);
 }
 
 /* Lists of operations and a few latents; anything of a network's size belongs into the arena. */
 static void allocates_nothing_large(struct pipeline *p)
 {
-    struct gen_request r = request(GEN_TXT2IMG);
+    const struct drawing d = {.p = p, .r = request(GEN_TXT2IMG), .every = 4};
     struct gen_result out;
     struct error err = {0};
 
     fail_at(0);
-    CHECK(generate(&out, p, &r, NULL, &err));
+    CHECK(generate(&out, &d, &err));
     CHECK(largest_bytes > 0 && largest_bytes < 256 << 10);
     pipeline_result_clear(&out);
 }
 
 int main(void)
 {
+    char upscaler[] = "/tmp/out-of-memory-XXXXXX";
     struct backend *b = NULL;
     struct pipeline *p = NULL;
     struct image input = {0};
+    struct files f;
     struct error err = {0};
+    const int file = mkstemp(upscaler);
 
     opens_a_device_or_says_why_not();
-    if (!cpu_backend_open(&b, 2, NULL, &err) || !pipeline_open(&p, model_path, NULL, b, &err) ||
+    if (file < 0 || close(file) != 0 || !pipeline_testing_open(&b, &p) ||
         !image_init(&input, 64, 64, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
     memset(input.px, 90, image_bytes(&input));
-    opens_a_model_or_says_why_not(b);
+    upscale_testing_write(upscaler, false, "", 2, NULL);
+    const bool made = pipeline_testing_make_model(f.sdxl, "tiny-sdxl", NULL) &&
+                      pipeline_testing_make_model(f.refiner, "tiny-refiner", NULL) &&
+                      pipeline_testing_make_model(f.lora, "tiny-sdxl", "4");
+    CHECK(made);
+    opens_a_model_or_says_why_not(b, pipeline_testing_model, NULL);
     reads_prompts_or_says_why_not(p);
-    draws_or_says_why_not(p, "txt2img", request(GEN_TXT2IMG), NULL);
-    draws_or_says_why_not(p, "img2img", request(GEN_IMG2IMG),
-                          &(struct pipeline_input){.image = &input});
-    draws_in_two_passes_or_says_why_not(p);
+    draws_or_says_why_not(
+        &(struct drawing){.what = "txt2img", .p = p, .r = request(GEN_TXT2IMG), .every = 1});
+    draws_or_says_why_not(&(struct drawing){.what = "img2img",
+                                            .p = p,
+                                            .r = request(GEN_IMG2IMG),
+                                            .run = {.image = &input},
+                                            .every = 1});
+    draws_in_two_passes_or_says_why_not(p, upscaler);
     draws_under_a_mask_or_says_why_not(p);
+    draws_from_prompt_syntax_or_says_why_not(p);
+    enlarges_or_says_why_not(b, upscaler);
     allocates_nothing_large(p);
+    if (made)
+        draws_with_sdxl_or_says_why_not(b, &f, &input);
+    unlink(upscaler);
+    unlink(f.sdxl);
+    unlink(f.refiner);
+    unlink(f.lora);
     image_clear(&input);
-    pipeline_close(p);
-    b->fn->close(b);
+    pipeline_testing_close(b, p);
     return TEST_END();
 }
 

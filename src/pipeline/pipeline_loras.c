@@ -21,7 +21,7 @@ void pipeline_loras_open(struct lora_set *out, const struct gen_request *r,
 {
     struct prompt_tags tags = {0};
     struct wishes wishes = {.n = 0};
-    struct error ignored = {0}; /* whoever reads the prompt reports it */
+    struct error why = {0};
 
     for (int i = 0; i < r->n_loras; i++) {
         const struct gen_lora *l = &r->loras[i];
@@ -30,12 +30,17 @@ void pipeline_loras_open(struct lora_set *out, const struct gen_request *r,
                                             .text_scale = l->scale,
                                             .unet_scale = l->scale});
     }
-    if (r->prompt_syntax != GEN_SYNTAX_OFF && prompt_tags_extract(&tags, r->prompt, &ignored))
+    if (r->prompt_syntax != GEN_SYNTAX_OFF && prompt_tags_extract(&tags, r->prompt, &why))
         for (int i = 0; i < tags.n_loras; i++)
             add(&wishes, (struct lora_set_wish){.name = tags.loras[i].name,
                                                 .text_scale = tags.loras[i].text_strength,
                                                 .unet_scale = tags.loras[i].unet_strength});
     lora_set_open(out, wishes.list, wishes.n, place, info);
+    /* What is wrong with the prompt is reported by who reads it; memory may be there again by then.
+     */
+    if (why.code == ERROR_MEMORY && out->n_warnings <= LORA_SET_MAX)
+        snprintf(out->warnings[out->n_warnings++], LORA_SET_WARNING_BYTES,
+                 "the prompt's LoRAs are left out: there is no memory to read the prompt");
     prompt_tags_clear(&tags);
 }
 

@@ -201,27 +201,6 @@ static void adds_up_composed_prompts(const struct fixture *f)
     pipeline_result_clear(&one);
 }
 
-/* A file of one vector: a row of the model's own token table, or of another width. */
-static bool write_word(const char *path, const struct model *m, int32_t row, int width)
-{
-    struct model_tensor t;
-    char header[200];
-    FILE *file = fopen(path, "wb");
-    bool ok = file &&
-              model_find(m, MODEL_TEXT_ENCODER, "text_model.embeddings.token_embedding.weight", &t);
-    if (ok) {
-        const size_t bytes = (size_t)width * dtype_bytes(t.dtype);
-        snprintf(header, sizeof header,
-                 "{\"emb_params\":{\"dtype\":\"%s\",\"shape\":[1,%d],\"data_offsets\":[0,%zu]}}",
-                 t.dtype == DTYPE_F32 ? "F32" : "F16", width, bytes);
-        for (int i = 0; i < 8; i++)
-            fputc((int)(strlen(header) >> (8 * i) & 255), file);
-        fputs(header, file);
-        ok = fwrite(t.bytes + (size_t)row * bytes, bytes, 1, file) == 1;
-    }
-    return file && fclose(file) == 0 && ok;
-}
-
 static void takes_textual_inversions(const struct fixture *f)
 {
     const struct model *m = pipeline_model(f->pipeline);
@@ -237,7 +216,8 @@ static void takes_textual_inversions(const struct fixture *f)
     snprintf(good, sizeof good, "%s/zq_red.safetensors", dir);
     snprintf(bad, sizeof bad, "%s/wq.safetensors", dir);
     CHECK(tokenizer_encode(f->tokenizer, &id, 1, &n, "red", 3, &err) && n == 1);
-    CHECK(write_word(good, m, id, width) && write_word(bad, m, 0, width - 1));
+    CHECK(pipeline_testing_write_word(good, m, id, width) &&
+          pipeline_testing_write_word(bad, m, 0, width - 1));
     CHECK(!same_pictures(f, &word, &red));
     struct gen_result before = draw(f, &wrong);
     CHECK(before.warnings.n == 0);
@@ -275,7 +255,8 @@ static void takes_textual_inversions_from_folders_within(const struct fixture *f
     snprintf(linked, sizeof linked, "%s/words/zq_out.safetensors", dir);
     CHECK(mkdir(inner, 0700) == 0 && symlink(out, linked) == 0);
     CHECK(tokenizer_encode(f->tokenizer, &id, 1, &n, "red", 3, &err) && n == 1);
-    CHECK(write_word(good, m, id, width) && write_word(out, m, id, width));
+    CHECK(pipeline_testing_write_word(good, m, id, width) &&
+          pipeline_testing_write_word(out, m, id, width));
     struct gen_result before = draw(f, &outside);
 
     CHECK(pipeline_set_embeddings(f->pipeline, dir, &err));

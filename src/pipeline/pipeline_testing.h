@@ -41,23 +41,32 @@ static inline void pipeline_testing_close(struct backend *b, struct pipeline *p)
 
 enum { PIPELINE_TESTING_PATH_BYTES = 64 };
 
-/* Runs mkcheckpoint, which the variable MKCHECKPOINT names, for a single file of random weights;
- * extra may be NULL.  The model knows pipeline_testing_tokenizer's words.  False says why not. */
+/* Runs mkcheckpoint, which the variable MKCHECKPOINT names, for a single file of random weights, or
+ * of a LoRA for them where lora_rank is not NULL.  The model knows pipeline_testing_tokenizer's
+ * words.  False says why not. */
 static inline bool pipeline_testing_make_model(char path[PIPELINE_TESTING_PATH_BYTES],
-                                               const char *preset, const char *extra)
+                                               const char *preset, const char *lora_rank)
 {
-    char *program = getenv("MKCHECKPOINT"), *environment[] = {NULL}, words[9][64] = {{0}};
-    const char *const said[] = {"mkcheckpoint", preset, path,          "--single-file",
-                                "--seed",       "3",    "--tokenizer", pipeline_testing_tokenizer,
-                                extra};
-    char *arguments[10] = {NULL};
+    enum { WORDS = 10, WORD_BYTES = 64 };
+    const char *const said[WORDS] = {"mkcheckpoint",
+                                     preset,
+                                     path,
+                                     "--single-file",
+                                     "--seed",
+                                     "3",
+                                     "--tokenizer",
+                                     pipeline_testing_tokenizer,
+                                     lora_rank ? "--lora" : NULL,
+                                     lora_rank};
+    char *program = getenv("MKCHECKPOINT"), *environment[] = {NULL};
+    char words[WORDS][WORD_BYTES], *arguments[WORDS + 1] = {NULL};
     pid_t child;
     int status = 1;
 
-    snprintf(path, PIPELINE_TESTING_PATH_BYTES, "/tmp/pipeline-testing-%ld-%s", (long)getpid(),
-             preset);
-    for (int i = 0; i < 9 && said[i]; i++) {
-        snprintf(words[i], sizeof words[i], "%s", said[i]);
+    snprintf(path, PIPELINE_TESTING_PATH_BYTES, "/tmp/testing-%ld-%s%s.safetensors", (long)getpid(),
+             preset, lora_rank ? "-lora" : "");
+    for (int i = 0; i < WORDS && said[i]; i++) {
+        snprintf(words[i], WORD_BYTES, "%s", said[i]);
         arguments[i] = words[i];
     }
     const bool ok = program &&
@@ -174,6 +183,28 @@ static inline bool pipeline_testing_is_within_plan(const char *what, const struc
     if (!ok)
         fprintf(stderr, "%s: planned %zu, measured %zu\n", what, plan, measured);
     return ok;
+}
+
+/* A textual inversion: a row of the model's own token table, or of another width. */
+static inline bool pipeline_testing_write_word(const char *path, const struct model *m, int32_t row,
+                                               int width)
+{
+    struct model_tensor t;
+    char header[200];
+    FILE *file = fopen(path, "wb");
+    bool ok = file &&
+              model_find(m, MODEL_TEXT_ENCODER, "text_model.embeddings.token_embedding.weight", &t);
+    if (ok) {
+        const size_t bytes = (size_t)width * dtype_bytes(t.dtype);
+        snprintf(header, sizeof header,
+                 "{\"emb_params\":{\"dtype\":\"%s\",\"shape\":[1,%d],\"data_offsets\":[0,%zu]}}",
+                 t.dtype == DTYPE_F32 ? "F32" : "F16", width, bytes);
+        for (int i = 0; i < 8; i++)
+            fputc((int)(strlen(header) >> (8 * i) & 255), file);
+        fputs(header, file);
+        ok = fwrite(t.bytes + (size_t)row * bytes, bytes, 1, file) == 1;
+    }
+    return file && fclose(file) == 0 && ok;
 }
 
 #endif
