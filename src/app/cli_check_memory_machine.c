@@ -4,6 +4,7 @@
 #include "plan/plan_policy.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,54 @@ static double meminfo_available(void)
     if (f)
         fclose(f);
     return bytes;
+}
+
+/* Per cent of the last ten seconds that tasks waited for memory; -1 where the kernel does not tell.
+ */
+static double stalled(const char *kind)
+{
+    static const char key[] = "avg10=";
+    double share = -1;
+    char line[200];
+
+    FILE *f = fopen("/proc/pressure/memory", "re");
+    while (f && fgets(line, sizeof line, f)) {
+        const char *at = strncmp(line, kind, strlen(kind)) == 0 ? strstr(line, key) : NULL;
+        share = at ? strtod(at + sizeof key - 1, NULL) : share;
+    }
+    if (f)
+        fclose(f);
+    return share;
+}
+
+/* The figures change while they are read; lean is how far they may have been lower. */
+static enum machine_pressure pressure_of(const struct machine *m, double some, double full,
+                                         double lean)
+{
+    const double left = 100 * (double)m->available_bytes / (double)m->total_bytes;
+
+    if (left + lean / 10 < 4 || full - lean >= 10)
+        return MACHINE_CRITICAL;
+    return left + lean / 10 < 10 || some - lean >= 10 ? MACHINE_WARNING : MACHINE_NORMAL;
+}
+
+static void check_pressure(struct cli_check *c, const struct machine *m)
+{
+    static const char report[] = "the file /proc/pressure/memory";
+    const double some = stalled("some "), full = stalled("full ");
+    const char *name = machine_pressure_name(m->pressure);
+
+    if (some < 0)
+        cli_check_memory_tell(c, m->pressure <= MACHINE_CRITICAL, report,
+                              "memory pressure: %s; the system tells nothing to hold it against",
+                              name);
+    else
+        cli_check_memory_tell(
+            c,
+            m->pressure >= pressure_of(m, some, full, 5) &&
+                m->pressure <= pressure_of(m, some, full, -5),
+            report, "memory pressure: %s; tasks wait for memory %.1f %% of the time, all %.1f %%",
+            name, some, full > 0 ? full : 0);
 }
 
 static void check_detection(struct cli_check *c, const struct machine *m)
@@ -47,8 +96,7 @@ static void check_detection(struct cli_check *c, const struct machine *m)
                 (limited || available >= 0.95 * system - 64e6 || available < 0.95 * total),
             report, "available memory: %.1f MB found, the kernel says %.1f MB", available / 1e6,
             system / 1e6);
-    cli_check_memory_tell(c, m->pressure <= MACHINE_CRITICAL, report, "memory pressure: %s",
-                          machine_pressure_name(m->pressure));
+    check_pressure(c, m);
     cli_check_memory_tell(c, m->device == MACHINE_CPU, report, "device: %s",
                           machine_device_name(m->device));
 }

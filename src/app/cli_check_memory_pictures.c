@@ -10,37 +10,74 @@ enum {
     KEPT_BYTES = 2 << 20,           /* allowed to stay after a run */
     REFUSAL_GROWTH_BYTES = 8 << 20, /* graphs and layouts; weights would be more */
     LADDER_BYTES = 1 << 20,         /* between budgets */
-    TILED_SIDE = 256,               /* pixels */
+    LEAST_SIDE = 256,               /* pixels; smaller pictures are not cut into tiles */
+    SMALL_BYTES = 8 << 20,          /* arenas come in pieces; in small ones nothing is seen */
+    BUDGET_STEPS = 128,             /* from a plan's peak down to nothing */
 };
+
+enum part { WEIGHTS, ARENA };
 
 struct drawn {
     struct gen_result result;
     struct plan_levers levers;
+    size_t bytes[PLAN_PHASES][2]; /* planned, by enum part */
 };
+
+/* What a way is held against: its picture, and the bytes that it saves. */
+enum reference { PLAIN, WHOLE_ATTENTION, REFERENCES };
 
 struct way {
     const char *what;
-    enum memory_optimization optimization;
-    enum tri value;
+    enum reference than;
+    enum memory_optimization optimization, with; /* both are set to true */
     int largest; /* difference of a pixel's channel that is allowed, of 255; 0: the same bits */
+    enum plan_phase phase; /* that needs less */
+    enum part part;
+    bool is_for_sdxl;
+    bool (*pulled)(const struct plan_levers *l); /* by a budget that is lowered; NULL: by itself */
 };
 
+static bool is_in_turn(const struct plan_levers *l)
+{
+    return l->guidance_in_turn && !l->stream && l->vae == PLAN_VAE_EXACT;
+}
+
+static bool is_again(const struct plan_levers *l)
+{
+    return l->vae_again > 0 && l->vae == PLAN_VAE_EXACT;
+}
+
 static const struct way ways[] = {
-    {"model CPU offload", MEMORY_MODEL_CPU_OFFLOAD, TRI_TRUE, 0},
-    {"sequential CPU offload", MEMORY_SEQUENTIAL_CPU_OFFLOAD, TRI_TRUE, 0},
-    {"VAE tiling, exact", MEMORY_VAE_TILING, TRI_TRUE, 0},
-    {"attention slicing", MEMORY_ATTENTION_SLICING, TRI_TRUE, 2},
-    {"whole attention (memory-efficient off)", MEMORY_EFFICIENT_ATTENTION, TRI_FALSE, 2},
+    {"model CPU offload", PLAIN, MEMORY_MODEL_CPU_OFFLOAD, MEMORY_MODEL_CPU_OFFLOAD, 0,
+     PLAN_VAE_DECODE, WEIGHTS, false, NULL},
+    /* A network that is streamed does not stay. */
+    {"sequential CPU offload", PLAIN, MEMORY_SEQUENTIAL_CPU_OFFLOAD, MEMORY_MODEL_CPU_OFFLOAD, 0,
+     PLAN_DENOISE, WEIGHTS, false, NULL},
+    {"VAE tiling, exact", PLAIN, MEMORY_VAE_TILING, MEMORY_VAE_TILING, 0, PLAN_VAE_DECODE, ARENA,
+     false, NULL},
+    {"VAE tiling, levels computed again", PLAIN, MEMORY_VAE_TILING, MEMORY_MODEL_CPU_OFFLOAD, 0,
+     PLAN_VAE_DECODE, ARENA, false, is_again},
+    {"reduced VAE sample size", PLAIN, MEMORY_REDUCE_VAE_SAMPLE_SIZE, MEMORY_VAE_TILING, 0,
+     PLAN_VAE_DECODE, ARENA, true, NULL},
+    {"attention slicing", WHOLE_ATTENTION, MEMORY_ATTENTION_SLICING, MEMORY_ATTENTION_SLICING, 2,
+     PLAN_DENOISE, ARENA, false, NULL},
+    {"memory-efficient attention", WHOLE_ATTENTION, MEMORY_EFFICIENT_ATTENTION,
+     MEMORY_EFFICIENT_ATTENTION, 2, PLAN_DENOISE, ARENA, false, NULL},
+    {"guidance in turn", PLAIN, MEMORY_VAE_TILING, MEMORY_MODEL_CPU_OFFLOAD, 2, PLAN_DENOISE, ARENA,
+     false, is_in_turn},
 };
 
 /* Rounding where products are made in another order; two of 255 levels are not seen. */
 enum { BUDGET_LARGEST = 2 };
 static const double BLENDED_MEAN = 10;
 
-static struct plan_bounds plain_bounds(void)
+static struct plan_bounds bounds_of(enum reference reference)
 {
     struct plan_bounds b = gen_plan_no_bounds(0);
     b.optimization[MEMORY_MODEL_CPU_OFFLOAD] = TRI_FALSE;
+    if (reference == WHOLE_ATTENTION)
+        b.optimization[MEMORY_EFFICIENT_ATTENTION] = b.optimization[MEMORY_ATTENTION_SLICING] =
+            TRI_FALSE;
     return b;
 }
 
@@ -80,6 +117,10 @@ static bool draw(struct drawn *out, struct cli_check *c, const struct gen_reques
               pipeline_run(&out->result, c->pipeline, r, &p,
                            &(struct pipeline_input){.image = &input}, NULL, err);
     out->levers = p.levers;
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        out->bytes[i][WEIGHTS] = p.phase[i].weights_bytes;
+        out->bytes[i][ARENA] = p.phase[i].arena_bytes;
+    }
     gen_plan_clear(&p);
     image_clear(&input);
     return ok;
@@ -127,9 +168,10 @@ static void tell_peak(struct cli_check *c, const char *mode, const char *what,
 }
 
 static void tell_way(struct cli_check *c, const char *mode, const struct way *w,
-                     const struct drawn *d, const struct drawn *plain)
+                     const struct drawn *d, const struct drawn *than)
 {
-    const struct difference diff = compare(&d->result.images[0], &plain->result.images[0]);
+    const struct difference diff = compare(&d->result.images[0], &than->result.images[0]);
+    const size_t have = d->bytes[w->phase][w->part], had = than->bytes[w->phase][w->part];
 
     if (w->largest == 0)
         cli_check_memory_tell(c, diff.largest == 0, "where the model comes from",
@@ -139,30 +181,65 @@ static void tell_way(struct cli_check *c, const char *mode, const struct way *w,
                               "%s, %s: differs from the plain picture by at most %d of 255 "
                               "(%d allowed)",
                               mode, w->what, diff.largest, w->largest);
-    tell_peak(c, mode, w->what, d, plain);
+    cli_check_memory_tell(c, have < had || (have == had && had <= SMALL_BYTES),
+                          "the output of `diffusionapi plan --json`",
+                          "%s, %s: %s takes %.2f MB for %s instead of %.2f MB", mode, w->what,
+                          gen_plan_phase_name(w->phase), (double)have / 1e6,
+                          w->part == ARENA ? "tensors" : "weights", (double)had / 1e6);
+    tell_peak(c, mode, w->what, d, than);
 }
 
-static bool check_ways(struct cli_check *c, const struct gen_request *r, const struct drawn *plain,
-                       struct error *err)
+/* The highest budget under which the plan does what the way is about; false where none does. */
+static bool seek(struct plan_bounds *b, struct cli_check *c, const struct gen_request *r,
+                 const struct way *w)
+{
+    struct gen_plan p = {0};
+    struct error why = {0};
+    bool pulled = false;
+
+    if (!plan(&p, c, r, b, &why))
+        return false;
+    const size_t step = p.peak_bytes / BUDGET_STEPS;
+    for (b->limit_bytes = p.peak_bytes - step; b->limit_bytes > step && !pulled;) {
+        gen_plan_clear(&p);
+        if (!plan(&p, c, r, b, &why))
+            break;
+        pulled = w->pulled(&p.levers);
+        b->limit_bytes -= pulled ? 0 : step;
+    }
+    gen_plan_clear(&p);
+    return pulled;
+}
+
+static bool check_way(struct cli_check *c, const struct gen_request *r, const struct way *w,
+                      const struct drawn *than, struct error *err)
 {
     const char *mode = gen_request_mode_name(r->mode);
+    struct plan_bounds b = bounds_of(w->than);
+    struct drawn d;
 
-    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
-        const struct way *w = &ways[i];
-        struct plan_bounds b = plain_bounds();
-        struct drawn d;
-        /* A network that is streamed does not stay. */
-        if (w->optimization == MEMORY_SEQUENTIAL_CPU_OFFLOAD)
-            b.optimization[MEMORY_MODEL_CPU_OFFLOAD] = TRI_TRUE;
-        b.optimization[w->optimization] = w->value;
-        b.on.on[w->optimization] = w->value == TRI_TRUE;
-        bool ok = draw(&d, c, r, &b, err);
-        if (ok)
-            tell_way(c, mode, w, &d, plain);
-        pipeline_result_clear(&d.result);
-        if (!ok)
-            return error_prefix(err, "%s, %s", mode, w->what);
+    b.optimization[w->optimization] = b.optimization[w->with] = TRI_TRUE;
+    b.on.on[w->optimization] = b.on.on[w->with] = true;
+    if (w->pulled && !seek(&b, c, r, w)) {
+        fprintf(c->to, "skipped %s, %s: no budget leads to it with this model\n", mode, w->what);
+        return true;
     }
+    const bool ok = draw(&d, c, r, &b, err);
+    if (ok)
+        tell_way(c, mode, w, &d, than);
+    pipeline_result_clear(&d.result);
+    return ok || error_prefix(err, "%s, %s", mode, w->what);
+}
+
+static bool check_ways(struct cli_check *c, const struct gen_request *r,
+                       const struct drawn than[REFERENCES], struct error *err)
+{
+    const bool is_sdxl = model_view(pipeline_model(c->pipeline))->family != MODEL_SD1;
+
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        if ((is_sdxl || !ways[i].is_for_sdxl) &&
+            !check_way(c, r, &ways[i], &than[ways[i].than], err))
+            return false;
     return true;
 }
 
@@ -235,31 +312,23 @@ static bool check_budgets(struct cli_check *c, const struct gen_request *r,
     return check_refusal(c, r, err);
 }
 
-/* Small pictures are not cut into tiles. */
-static bool check_larger(struct cli_check *c, enum gen_mode mode, struct error *err)
-{
-    struct gen_request r = cli_check_memory_request(c, mode);
-    const struct plan_bounds bounds = plain_bounds();
-    struct drawn plain;
-
-    r.width = r.height = r.width < TILED_SIDE ? TILED_SIDE : r.width;
-    bool ok = draw(&plain, c, &r, &bounds, err) && check_budgets(c, &r, &plain, err);
-    pipeline_result_clear(&plain.result);
-    return ok;
-}
-
 bool cli_check_memory_pictures(struct cli_check *c, enum gen_mode mode, struct error *err)
 {
-    const struct gen_request r = cli_check_memory_request(c, mode);
-    const struct plan_bounds bounds = plain_bounds();
-    struct drawn plain;
+    static const char *const names[REFERENCES] = {"plain", "whole attention"};
+    struct gen_request r = cli_check_memory_request(c, mode);
+    struct drawn than[REFERENCES] = {{.result = {0}}};
+    bool ok = true;
 
-    bool ok = draw(&plain, c, &r, &bounds, err);
-    if (ok) {
-        tell_peak(c, gen_request_mode_name(mode), "plain", &plain, &plain);
-        ok = check_ways(c, &r, &plain, err) && check_larger(c, mode, err);
+    r.width = r.height = r.width < LEAST_SIDE ? LEAST_SIDE : r.width;
+    for (int i = 0; ok && i < REFERENCES; i++) {
+        const struct plan_bounds bounds = bounds_of((enum reference)i);
+        ok = draw(&than[i], c, &r, &bounds, err);
+        if (ok)
+            tell_peak(c, gen_request_mode_name(mode), names[i], &than[i], &than[PLAIN]);
     }
-    pipeline_result_clear(&plain.result);
+    ok = ok && check_ways(c, &r, than, err) && check_budgets(c, &r, &than[PLAIN], err);
+    for (int i = 0; i < REFERENCES; i++)
+        pipeline_result_clear(&than[i].result);
     return ok;
 }
 

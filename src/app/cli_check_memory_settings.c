@@ -1,7 +1,10 @@
 /* Each memory setting, and what it changes. */
 #include "app/cli_check_memory.h"
+#include "config/memory_file.h"
 #include "plan/plan_policy.h"
 #include "plan/plan_size.h"
+
+#include <string.h>
 
 /* What a setting led to, on a described CPU machine of 16 GiB with 8.5 available. */
 struct effect {
@@ -123,6 +126,41 @@ static bool is_high_level(const struct effect *e)
     return e->level == MEMORY_HIGH;
 }
 
+static bool is_64_on(const struct effect *e, enum machine_device device)
+{
+    const struct memory_size s = memory_policy_max_size(&e->policy, device, e->level);
+    return s.width == 64 && s.height == 64;
+}
+static bool is_64_on_mps(const struct effect *e)
+{
+    return is_64_on(e, MACHINE_MPS);
+}
+static bool is_64_on_cuda(const struct effect *e)
+{
+    return is_64_on(e, MACHINE_CUDA);
+}
+static bool is_table_policy(const struct effect *e)
+{
+    return e->policy.size_policy == MEMORY_SIZE_TABLE;
+}
+static bool is_cuda(const struct effect *e)
+{
+    return e->machine.device == MACHINE_CUDA;
+}
+static bool is_32_in_total(const struct effect *e)
+{
+    return e->machine.total_bytes == (uint64_t)32 << 30;
+}
+static bool is_of_the_file(const struct effect *e)
+{
+    return e->level == MEMORY_MEDIUM && is_tiled(e) && is_64(e);
+}
+
+#define MEMORY_FILE                                                                                \
+    "{\"memory_thresholds\": {\"very_low\": 4, \"low\": 8}, "                                      \
+    "\"max_image_sizes\": {\"cpu\": {\"medium\": [64, 64]}}, "                                     \
+    "\"optimizations\": {\"enable_vae_tiling\": true}}"
+
 static const struct {
     const char *key, *value;
     bool (*holds)(const struct effect *e);
@@ -149,7 +187,14 @@ static const struct {
     {"max_image_size", "64x64", is_64, "the picture becomes 64x64", true},
     {"max_image_sizes_cpu", "64x64 64x64 64x64 64x64 64x64", is_64, "the picture becomes 64x64",
      true},
+    {"max_image_sizes_mps", "64x64 64x64 64x64 64x64 64x64", is_64_on_mps,
+     "pictures on Apple GPUs become 64x64", false},
+    {"max_image_sizes_cuda", "64x64 64x64 64x64 64x64 64x64", is_64_on_cuda,
+     "pictures on NVIDIA GPUs become 64x64", false},
+    {"memory_config", MEMORY_FILE, is_of_the_file,
+     "level, size and VAE tiling are those of the file", true},
     {"memory_thresholds", "1 2 3 4 4", is_very_high, "8.5 GiB are level very_high", false},
+    {"size_policy", "table", is_table_policy, "the level's size bounds the picture's", false},
     {"size_policy", "planned", is_planned_policy, "the plan alone decides on the size", false},
     {"size_policy", "refuse", is_refuse_policy, "no picture is made smaller", false},
     {"memory_budget", "2GiB", is_within_budget, "the plan's bound is 2 GiB", true},
@@ -157,6 +202,8 @@ static const struct {
     {"memory_reserve", "4G", leaves_reserve, "4 GiB stay free", false},
     {"model_idle_seconds", "5", idles_five, "idle models stay for 5 s", false},
     {"device", "mps", is_mps, "plans are made for mps", false},
+    {"device", "cuda", is_cuda, "plans are made for cuda", false},
+    {"total", "32G", is_32_in_total, "the machine has 32 GiB", false},
     {"available", "30G", is_high_level, "30 GiB are level high", false},
     {"max_image_size", "auto", is_as_asked, "the picture keeps its size", true},
 };
@@ -167,6 +214,15 @@ static bool describe(struct settings *s, struct settings_origins *origins, struc
     return settings_set(s, origins, "device", "cpu", err) &&
            settings_set(s, origins, "total", "64G", err) &&
            settings_set(s, origins, "available", "8.5G", err);
+}
+
+/* The memory file is given by what it holds. */
+static bool set(struct settings *s, struct settings_origins *origins, const char *key,
+                const char *value, struct error *err)
+{
+    if (strcmp(key, "memory_config") == 0)
+        return memory_file_read_bytes(s, origins, key, value, strlen(value), err);
+    return settings_set(s, origins, key, value, err);
 }
 
 static void look(struct effect *out, const struct cli_check *c, const struct settings *s,
@@ -208,8 +264,7 @@ bool cli_check_memory_settings(struct cli_check *c, struct error *err)
         struct settings_origins origins;
         struct machine m;
         struct effect e;
-        if (!describe(&s, &origins, err) ||
-            !settings_set(&s, &origins, rows[i].key, rows[i].value, err) ||
+        if (!describe(&s, &origins, err) || !set(&s, &origins, rows[i].key, rows[i].value, err) ||
             !plan_policy_machine(&m, &s, &system, err))
             return false;
         look(&e, c, &s, &m);
