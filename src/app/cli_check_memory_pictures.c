@@ -95,14 +95,16 @@ static bool make_input(struct image *out, const struct gen_request *r, struct er
     return true;
 }
 
-/* Plans twice: the plan takes memory itself, and the second one starts from what that left. */
+/* Plans twice: a plan takes memory itself, and the one that is used has to count it. */
 static bool plan(struct gen_plan *out, struct cli_check *c, const struct gen_request *r,
                  const struct plan_bounds *bounds, struct error *err)
 {
-    if (!pipeline_plan(out, c->pipeline, r, bounds, err))
-        return false;
-    gen_plan_clear(out);
-    return pipeline_plan(out, c->pipeline, r, bounds, err);
+    struct gen_plan alike = {0};
+
+    const bool ok = pipeline_plan(&alike, c->pipeline, r, bounds, err) &&
+                    pipeline_plan(out, c->pipeline, r, bounds, err);
+    gen_plan_clear(&alike);
+    return ok;
 }
 
 static bool draw(struct drawn *out, struct cli_check *c, const struct gen_request *r,
