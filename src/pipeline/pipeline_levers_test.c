@@ -319,8 +319,9 @@ static void draws_nearly_the_same_in_tiles(const struct scene *s)
                                        .pulled = is_blended,
                                        .seeks = true};
     const int side = s->is_sdxl ? 640 : 768;
-    const double allowed = s->is_sdxl ? 8 : 5; /* random weights take less care of neighbours */
     struct drawn plain = draw(s, &references[PLAIN], side), d = draw(s, &tight, side);
+    /* Smaller tiles see less of their surroundings, and random weights make more of those. */
+    const double allowed = d.tile < 32 || s->is_sdxl ? 8 : 5;
 
     if (plain.side && d.side) {
         const double apart =
