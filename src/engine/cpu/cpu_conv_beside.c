@@ -2,7 +2,7 @@
 
 #include "base/size.h"
 
-enum { MOST_TASK_ROWS = 64 }; /* places of one task: their sums stay in the first caches */
+enum { MOST_TASK_ROWS = 128 }; /* of places: with their sums they stay in the second cache */
 
 static const ptrdiff_t no_tap = 0;
 
