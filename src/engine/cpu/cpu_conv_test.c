@@ -93,7 +93,7 @@ static const struct row rows[] = {
      .stride = 1, .bias = true, .dtype = DTYPE_F16, .ranks = {4}},
     {"deltas, geglu, not few rows enough", .n = 1, .c = 24, .h = 1, .w = 40, .out_c = 50,
      .kernel = 1, .stride = 1, .bias = true, .act = GRAPH_ACT_GEGLU, .ranks = {3, 20}},
-    {"deltas, blocks of k, tasks of rows", .n = 1, .c = 700, .h = 1, .w = 100, .out_c = 200,
+    {"deltas, blocks of k, tasks of rows", .n = 1, .c = 700, .h = 1, .w = 40, .out_c = 100,
      .kernel = 1, .stride = 1, .affine = true, .dtype = DTYPE_BF16, .ranks = {20, 50}},
     {"delta, conv of few places, stride 2", .n = 2, .c = 60, .h = 7, .w = 6, .out_c = 90,
      .kernel = 3, .stride = 2, .before = 1, .after = 1, .bias = true, .ranks = {5}},
