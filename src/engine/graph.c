@@ -74,7 +74,7 @@ static bool make_room(struct graph *g, void **items, int *cap, int need, int lim
     }
     if (need <= *cap)
         return true;
-    int bigger = *cap ? *cap * 2 : 64;
+    int bigger = *cap ? *cap * 4 : 64; /* few copies; pages come when they are used */
     void *moved = realloc(*items, (size_t)bigger * item_bytes);
     if (!moved) {
         error_set(&g->failure, ERROR_MEMORY, "no memory for a network of %d operations", need);

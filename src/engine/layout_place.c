@@ -389,20 +389,25 @@ static void try_orders(struct placing *p, size_t least)
         p->blocks[p->steps[i].block].offset = p->steps[i].offset;
 }
 
+/* Not cleared: what is read was written before.  n: at most the blocks of a graph. */
+static void *array(size_t n, size_t item_bytes)
+{
+    return malloc((n ? n : 1) * item_bytes);
+}
+
 static bool make_room(struct placing *p)
 {
-    const size_t n = p->n > 0 ? (size_t)p->n : 1;
-    const size_t by_size = p->n <= MOST_BY_SIZE ? n : 1;
+    const size_t n = (size_t)p->n, by_size = p->n <= MOST_BY_SIZE ? n : 1;
 
-    p->order = calloc(n, sizeof *p->order);
-    p->other = calloc(n, sizeof *p->other);
-    p->ending = calloc((size_t)p->last + 1, sizeof *p->ending);
-    p->steps = calloc(n, sizeof *p->steps);
-    p->few = calloc(n, sizeof *p->few);
-    p->room.taken = calloc(n, sizeof *p->room.taken);
-    p->with.taken = calloc(n, sizeof *p->with.taken);
-    p->placed = calloc(by_size, sizeof *p->placed);
-    p->meets = calloc(by_size, sizeof *p->meets);
+    p->order = array(n, sizeof *p->order);
+    p->other = array(n, sizeof *p->other);
+    p->ending = array((size_t)p->last + 1, sizeof *p->ending);
+    p->steps = array(n, sizeof *p->steps);
+    p->few = array(n, sizeof *p->few);
+    p->room.taken = array(n, sizeof *p->room.taken);
+    p->with.taken = array(n, sizeof *p->with.taken);
+    p->placed = array(by_size, sizeof *p->placed);
+    p->meets = array(by_size, sizeof *p->meets);
     return p->order && p->other && p->ending && p->steps && p->few && p->room.taken &&
            p->with.taken && p->placed && p->meets;
 }

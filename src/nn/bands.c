@@ -125,7 +125,9 @@ int bands_conv_rows(struct graph *g, const struct bands *x, const struct bands_l
         if (!x->tensor[b])
             continue;
         const struct graph_tensor *t = graph_tensor_view(g, x->tensor[b]);
-        if (!t->ring && (t->y0 >= hi || t->y0 + t->shape.h <= lo))
+        if (!t->ring && t->y0 >= hi)
+            break; /* and so are all below */
+        if (!t->ring && t->y0 + t->shape.h <= lo)
             continue;
         if (n == GRAPH_MAX_WINDOWS) {
             graph_fail(g, "bands of %lld rows are too thin", (long long)x->rows);
