@@ -44,9 +44,10 @@ struct placing {
     int next_answer;         /* that comes alive */
 
     /* Largest first. */
-    struct layout_block *placed; /* copies by rising offset, close together for the search */
+    struct layout_block *placed; /* copies of what lives longer than an op */
     int n_placed;
-    const struct layout_block **meets; /* those of them that are alive together with one block */
+    int *brief;      /* by op: a placed block that lives for it alone; NONE */
+    int *next_brief; /* by block: another one */
 };
 
 typedef bool (*before_fn)(const struct layout_block *a, const struct layout_block *b);
@@ -112,54 +113,33 @@ static size_t bound(const struct placing *p, size_t *change, int n_ops)
     return most;
 }
 
-/* Lists the placed blocks alive at the same time, by rising offset.  Without branches: there is no
- * guessing which they are. */
-static int list_meeting(const struct placing *p, const struct layout_block *block)
+/* What is taken at any op of a block's life. */
+static void take_meeting(struct placing *p, const struct layout_block *block)
 {
-    int n = 0;
-
+    p->with.n = 0;
     for (int k = 0; k < p->n_placed; k++) {
         const struct layout_block *other = &p->placed[k];
-        p->meets[n] = other;
-        n += (other->last >= block->first) & (other->first <= block->last);
+        if (other->last >= block->first && other->first <= block->last)
+            layout_room_take(&p->with, other->offset, other->offset + other->bytes);
     }
-    return n;
-}
-
-/* The smallest gap that holds the block among the placed ones alive at the same time. */
-static size_t find_gap(const struct placing *p, const struct layout_block *block)
-{
-    const int n = list_meeting(p, block);
-    size_t at = 0, best = SIZE_MAX, best_gap = SIZE_MAX;
-
-    for (int k = 0; k < n; k++) {
-        const struct layout_block *other = p->meets[k];
-        if (other->offset >= at && other->offset - at >= block->bytes &&
-            other->offset - at < best_gap) {
-            best = at;
-            best_gap = other->offset - at;
+    for (int op = block->first; op <= block->last; op++)
+        for (int k = p->brief[op]; k != NONE; k = p->next_brief[k]) {
+            const struct layout_block *other = &p->blocks[k];
+            layout_room_take(&p->with, other->offset, other->offset + other->bytes);
         }
-        if (other->offset + other->bytes > at)
-            at = other->offset + other->bytes;
-    }
-    return best != SIZE_MAX ? best : at;
 }
 
-static void put(struct placing *p, int block, size_t offset)
+/* Those that live for one op, most of them, are found by it. */
+static void put(struct placing *p, int block)
 {
-    int low = 0, high = p->n_placed; /* behind all that begin at the offset or below */
+    const int op = p->blocks[block].first;
 
-    p->blocks[block].offset = offset;
-    while (low < high) {
-        const int middle = (low + high) / 2;
-        if (p->placed[middle].offset > offset)
-            high = middle;
-        else
-            low = middle + 1;
+    if (op < p->blocks[block].last) {
+        p->placed[p->n_placed++] = p->blocks[block];
+        return;
     }
-    memmove(p->placed + low + 1, p->placed + low, (size_t)(p->n_placed - low) * sizeof *p->placed);
-    p->placed[low] = p->blocks[block];
-    p->n_placed++;
+    p->next_brief[block] = p->brief[op];
+    p->brief[op] = block;
 }
 
 /* Returns whether that needs no more than `most`, and then leaves the blocks where they are. */
@@ -169,9 +149,13 @@ static bool largest_first(struct placing *p, size_t most)
 
     sort(p, is_larger);
     p->n_placed = 0;
+    for (int op = 0; op <= p->last; op++)
+        p->brief[op] = NONE;
     for (int i = 0; i < p->n; i++) {
-        const struct layout_block *block = &p->blocks[p->order[i]];
-        put(p, p->order[i], find_gap(p, block));
+        struct layout_block *block = &p->blocks[p->order[i]];
+        take_meeting(p, block);
+        block->offset = layout_room_find_gap(&p->with, block->bytes);
+        put(p, p->order[i]);
         const size_t end = block->offset + block->bytes;
         if (end > most)
             return false;
@@ -407,9 +391,10 @@ static bool make_room(struct placing *p)
     p->room.taken = array(n, sizeof *p->room.taken);
     p->with.taken = array(n, sizeof *p->with.taken);
     p->placed = array(by_size, sizeof *p->placed);
-    p->meets = array(by_size, sizeof *p->meets);
+    p->brief = array((size_t)p->last + 1, sizeof *p->brief);
+    p->next_brief = array(by_size, sizeof *p->next_brief);
     return p->order && p->other && p->ending && p->steps && p->few && p->room.taken &&
-           p->with.taken && p->placed && p->meets;
+           p->with.taken && p->placed && p->brief && p->next_brief;
 }
 
 static void free_room(struct placing *p)
@@ -422,7 +407,8 @@ static void free_room(struct placing *p)
     free(p->room.taken);
     free(p->with.taken);
     free(p->placed);
-    free(p->meets);
+    free(p->brief);
+    free(p->next_brief);
 }
 
 bool layout_place(struct layout_block *blocks, int n, size_t most_bytes, size_t *arena_bytes,
