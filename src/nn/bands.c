@@ -150,13 +150,17 @@ struct bands bands_cut(int64_t c, int64_t h, int64_t w, int64_t rows)
     return make_bands(c, h, w, rows, false);
 }
 
-int64_t bands_rows_of_two(int64_t h, int64_t rows, bool tapered)
+struct bands bands_cut_tapered(int64_t c, int64_t h, int64_t w, int64_t rows)
 {
-    const struct bands x = make_bands(1, h, 1, rows, tapered);
-    int64_t most = x.edge[1];
+    return make_bands(c, h, w, rows, true);
+}
 
-    for (int b = 1; b < x.n; b++) {
-        const int64_t two = x.edge[b + 1] - x.edge[b - 1];
+int64_t bands_rows_of_two(const struct bands *x)
+{
+    int64_t most = x->edge[1];
+
+    for (int b = 1; b < x->n; b++) {
+        const int64_t two = x->edge[b + 1] - x->edge[b - 1];
         most = two > most ? two : most;
     }
     return most;

@@ -41,9 +41,11 @@ struct bands_layer bands_layer(struct graph *g, int64_t in_c, int64_t out_c, int
 /* A picture c x h x w cut into bands of `rows`, none of them there yet; 0: one. */
 struct bands bands_cut(int64_t c, int64_t h, int64_t w, int64_t rows);
 
-/* Rows of the two tallest neighbours among such bands; tapered: those of a block that begins with a
- * layer of its own (bands_resnet.first). */
-int64_t bands_rows_of_two(int64_t h, int64_t rows, bool tapered);
+/* The same as a block cuts its result that begins with a layer of its own (bands_resnet.first). */
+struct bands bands_cut_tapered(int64_t c, int64_t h, int64_t w, int64_t rows);
+
+/* Rows of the two tallest neighbours. */
+int64_t bands_rows_of_two(const struct bands *x);
 
 /* What a convolution of bands takes besides its layer. */
 struct bands_with {

@@ -306,7 +306,8 @@ int cascade_alive(struct cascade *c, int64_t rows, int64_t n, struct graph_shape
             continue; /* the result is there as a whole, and x goes */
         made = c->done[last];
         reads(c, 0, c->done[0], c->done[0] + 1, &lo, &hi);
-        *x_rows = c->x->h - lo;
+        for (int b = 0; b < c->x->n && c->x->edge[b] <= lo; b++) /* in whole bands */
+            *x_rows = c->x->h - c->x->edge[b];
     }
     if (!made)
         return 0;

@@ -59,7 +59,7 @@ void cascade_norm_conv(struct cascade *c, int64_t out_c, const char *norm, const
 /* What is in memory at the same time in any layout of what cascade_run adds: rings, and the result,
  * or of a result in bands as much as is there by then.  Adds nothing to the graph.  Returns how
  * many shapes of pictures were written to `out`, at most CASCADE_MAX_STAGES; 0: nothing is known.
- * *x_rows: lowest rows of x that are there, too. */
+ * *x_rows: lowest rows of x that are there, too; its bands need not be there yet. */
 int cascade_alive(struct cascade *c, int64_t rows, int64_t n, struct graph_shape *out,
                   int64_t *x_rows);
 

@@ -44,9 +44,9 @@ static struct graph_shape with(struct graph_shape like, int64_t c, int64_t h)
 /* A block that keeps its channels: what it reads is added to what it computes, band by band; of the
  * hidden picture there is all of it, or the two bands that one of the result is made from. */
 static void offer_block(struct alive *a, struct graph_shape input, struct graph_shape x, bool hold,
-                        int64_t rows, bool tapered)
+                        const struct bands *cut)
 {
-    offer_two(a, input, x, hold ? x : with(x, x.c, bands_rows_of_two(x.h, rows, tapered)));
+    offer_two(a, input, x, hold ? x : with(x, x.c, bands_rows_of_two(cut)));
 }
 
 /* A block in one piece: what it reads, its hidden picture and, where channels change, what it reads
@@ -58,24 +58,31 @@ static void offer_first_block(struct alive *a, struct graph_shape input, int64_t
     offer(a, shapes, from == x.c ? 3 : 4);
 }
 
-/* A level of the decoder that is computed once. */
-static void offer_up(struct alive *a, const struct vae_config *c, const struct vae_cut *cut, int i,
-                     struct graph_shape latent)
+/* The bands that a level of the decoder ends in. */
+static struct bands bands_of_level(const struct vae_cut_level *l, int i, struct graph_shape x)
+{
+    return (i > 0 && !l->enlarged_is_held ? bands_cut_tapered : bands_cut)(x.c, x.h, x.w, l->rows);
+}
+
+/* A level of the decoder that is computed once.  Returns what it ends in. */
+static struct bands offer_up(struct alive *a, const struct vae_config *c, const struct vae_cut *cut,
+                             int i, struct graph_shape latent)
 {
     const struct vae_cut_level l = vae_cut_up(c, cut, i, latent);
     const int64_t channels = c->channels[c->n_levels - 1 - i];
     const int64_t before = c->channels[c->n_levels - 1 - (i ? i - 1 : 0)];
     const struct graph_shape x = {latent.n, channels, latent.h << i, latent.w << i};
+    const struct bands bands = bands_of_level(&l, i, x);
 
     if (!l.rows)
         offer_first_block(a, latent, before, x);
     if (!l.rows && i > 0)
         offer_two(a, latent, with(x, before, x.h),
                   (struct graph_shape){x.n, before, x.h / 2, x.w / 2});
-    offer_block(a, latent, x, !l.rows || 2 * l.hidden <= cut->hold, l.rows,
-                i > 0 && !l.enlarged_is_held);
+    offer_block(a, latent, x, !l.rows || 2 * l.hidden <= cut->hold, &bands);
     if (i == c->n_levels - 1)
         offer_two(a, latent, x, with(x, c->out_channels, x.h));
+    return bands;
 }
 
 /* The picture that the chain begins with, as far as it is still read, and the chain's rings. */
@@ -113,13 +120,11 @@ int vae_alive_decode(const struct vae_config *c, struct graph_shape latent,
         tiling = &whole;
     struct vae_cut cut = vae_cut_decoder(c, latent, tiling);
     cut.again = tiling->band_rows ? cut.again : 0;
-    const int held = c->n_levels - cut.again;
-    for (int i = 0; i < held; i++)
-        offer_up(&a, c, &cut, i, latent);
+    struct bands x = {0};
+    for (int i = 0; i < c->n_levels - cut.again; i++)
+        x = offer_up(&a, c, &cut, i, latent);
     struct graph *names = cut.again ? graph_new() : NULL; /* of weights; nothing else is added */
     if (names) {
-        const struct bands x =
-            bands_cut(c->channels[cut.again], latent.h << (held - 1), latent.w << (held - 1), 0);
         struct cascade chain;
         vae_cut_chain_up(&chain, names, c, &cut, &x);
         offer_chain(&a, latent, &chain, 0, false);
@@ -133,11 +138,12 @@ static void offer_down(struct alive *a, const struct vae_config *c, const struct
 {
     const int64_t rows = vae_cut_down_rows(c, cut, i, image);
     const struct graph_shape x = {image.n, c->channels[i], image.h >> i, image.w >> i};
+    const struct bands bands = bands_cut(x.c, x.h, x.w, rows);
     const double numbers = vae_cut_numbers(x.c, x.h, x.w);
 
     /* Of two blocks the second one has as many channels as the first one made. */
     if (c->layers_per_block > 1 || i == 0 || c->channels[i - 1] == c->channels[i])
-        offer_block(a, image, x, !rows || 2 * numbers <= cut->hold, rows, false);
+        offer_block(a, image, x, !rows || 2 * numbers <= cut->hold, &bands);
     if (!rows && i > 0)
         offer_first_block(a, image, c->channels[i - 1], x);
 }

@@ -114,6 +114,7 @@ static bool least_arena(size_t *bytes, const struct planner *p, enum plan_phase 
     const struct vae_config *c = &model_view(stage->model)->vae;
     const struct vae_tiling tiling = {.band_rows = stage->band_rows, .again = stage->again};
     const int64_t scale = vae_scale(c);
+    const size_t granule = p->backend->fn->arena_granule;
     struct graph_shape alive[VAE_ALIVE_MOST];
     const int n =
         encodes(phase)
@@ -132,6 +133,7 @@ static bool least_arena(size_t *bytes, const struct planner *p, enum plan_phase 
             return false;
         *bytes += one; /* far from overflowing: bytes of one picture's levels */
     }
+    *bytes = (*bytes + granule - 1) & ~(granule - 1);
     return true;
 }
 
