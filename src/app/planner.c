@@ -37,7 +37,7 @@ static bool plan(json_t **out, const struct planner *planner, const json_t *ask,
         generator_plan_clear(p);
         ok = *out || error_set(err, ERROR_MEMORY, "no memory for a plan");
     } else if (ok && err->code == ERROR_LIMIT) {
-        *out = generator_plan_refusal_json(p, err->text);
+        *out = generator_plan_json_refusal(p, err->text);
         ok = *out != NULL;
     } else {
         ok = false;

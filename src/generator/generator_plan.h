@@ -50,6 +50,6 @@ void generator_plan_clear(struct generator_plan *p);
 json_t *generator_plan_json(const struct generator_plan *p);
 
 /* {"refused": why, "largest": size or null}, of a plan that ended with ERROR_LIMIT.  The same. */
-json_t *generator_plan_refusal_json(const struct generator_plan *p, const char *why);
+json_t *generator_plan_json_refusal(const struct generator_plan *p, const char *why);
 
 #endif

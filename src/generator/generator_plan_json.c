@@ -86,7 +86,7 @@ json_t *generator_plan_json(const struct generator_plan *whole_plan)
         whole_plan->planning_seconds, "log", generator_memory_log_json(s));
 }
 
-json_t *generator_plan_refusal_json(const struct generator_plan *p, const char *why)
+json_t *generator_plan_json_refusal(const struct generator_plan *p, const char *why)
 {
     return json_pack("{s:s, s:o}", "refused", why, "largest", size_json(p->largest));
 }
