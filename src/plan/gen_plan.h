@@ -10,8 +10,9 @@
 #include "plan/upscale_plan.h"
 #include "request/gen_request.h"
 
-/* Code pages, stacks and small allocations that appear while a run goes on. */
-enum { GEN_PLAN_PROCESS_BYTES = 1 << 20 };
+/* Code pages, the program's and its libraries', stacks and small allocations that appear while a
+ * run goes on: up to 1.2 MB have been seen. */
+enum { GEN_PLAN_PROCESS_BYTES = 3 << 19 };
 
 /* In the order of a run. */
 enum plan_phase {
