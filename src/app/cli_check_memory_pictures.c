@@ -6,7 +6,7 @@
 
 enum {
     /* A small model's plan is mostly the margin for code, stacks and small allocations. */
-    SLACK_BYTES = 2 << 20,
+    SLACK_BYTES = 5 << 19,
     KEPT_BYTES = 2 << 20,           /* allowed to stay after a run */
     REFUSAL_GROWTH_BYTES = 8 << 20, /* graphs and layouts; weights would be more */
     LADDER_BYTES = 1 << 20,         /* between budgets */

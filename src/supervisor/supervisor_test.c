@@ -425,6 +425,10 @@ static void passes_wishes_on(void)
     j = wait_for(&v, id, JOB_DONE);
     CHECK(j.state == JOB_DONE);
     job_clear(&j);
+    do { /* the row comes first */
+        pause_a_little();
+        supervisor_status(v.supervisor, &t);
+    } while (t.job[0]);
     CHECK(!supervisor_interrupt(v.supervisor, NULL));
 
     /* Who does not listen to a cancel is ended, and the job all the same cancelled. */
