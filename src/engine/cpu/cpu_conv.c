@@ -393,7 +393,7 @@ static void beside_task(void *ctx, int task, int thread)
         const unsigned char *a = shared_rows(c, &r, block, &b, &g.a_stride);
         find_taps(tap, p, &r, 0, g.a_stride);
         g.a = a + (size_t)first * g.a_stride;
-        g.b = cpu_conv_beside_down(&c->delta, block);
+        g.b = cpu_conv_delta_down(&c->delta, block);
         g.kc_pad = b.kc_pad;
         g.add = block > 0;
         p->k->gemm(&g);

@@ -6,11 +6,6 @@ enum { MOST_TASK_ROWS = 128 }; /* of places: with their sums they stay in the se
 
 static const ptrdiff_t no_tap = 0;
 
-static size_t round_to(size_t n, size_t multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 static size_t columns_of(const struct cpu_conv_plan *p)
 {
     return (size_t)(p->channels[0] + p->channels[1]) * (size_t)p->taps;
@@ -21,26 +16,16 @@ static int rank_panels(const struct cpu_conv_plan *p)
     return (p->rank + p->k->nr - 1) / p->k->nr;
 }
 
-static size_t rank_pad(const struct cpu_conv_plan *p)
-{
-    return round_to((size_t)p->rank, (size_t)p->k->k_multiple);
-}
-
-static size_t row_bytes(const struct cpu_conv_plan *p)
-{
-    return cpu_kernels_row_bytes(p->k, (int)rank_pad(p));
-}
-
 static size_t sum_stride(const struct cpu_conv_plan *p)
 {
-    return round_to((size_t)rank_panels(p) * (size_t)p->k->nr, 16);
+    return cpu_conv_delta_round((size_t)rank_panels(p) * (size_t)p->k->nr, 16);
 }
 
 /* Every thread has some; how many a task has changes no sum. */
 static size_t task_rows(const struct cpu_conv_plan *p, int64_t places)
 {
     const size_t share = ((size_t)places + (size_t)p->n_threads - 1) / (size_t)p->n_threads;
-    return round_to(share < MOST_TASK_ROWS ? share : MOST_TASK_ROWS, (size_t)p->k->mr);
+    return cpu_conv_delta_round(share < MOST_TASK_ROWS ? share : MOST_TASK_ROWS, (size_t)p->k->mr);
 }
 
 bool cpu_conv_beside_pays(const struct cpu_conv_plan *p, int64_t places)
@@ -51,7 +36,7 @@ bool cpu_conv_beside_pays(const struct cpu_conv_plan *p, int64_t places)
 
 size_t cpu_conv_beside_panel_bytes(const struct cpu_conv_plan *p)
 {
-    return rank_pad(p) * (size_t)p->k->nr * sizeof(float);
+    return cpu_conv_delta_rank_pad(p) * (size_t)p->k->nr * sizeof(float);
 }
 
 static size_t most(size_t a, size_t b)
@@ -65,39 +50,21 @@ struct cpu_conv_delta_sizes cpu_conv_beside_measure(const struct cpu_conv_plan *
     const size_t nr = (size_t)p->k->nr;
     size_t sums, down, up;
 
-    s.failed = !size_mul(&s.a_bytes, (size_t)places + (size_t)p->k->mr, row_bytes(p)) ||
-               !size_mul(&s.down_block_bytes, (size_t)(p->taps * p->kc_pad_max) * sizeof(float),
-                         (size_t)rank_panels(p) * nr) ||
-               !size_mul(&sums, task_rows(p, places), sum_stride(p) * sizeof(float)) ||
-               !size_mul(&down, nr * sizeof(float), (size_t)(p->kc * p->taps)) ||
-               !size_mul(&up, nr * sizeof(float), (size_t)p->rank);
+    s.failed =
+        !size_mul(&s.a_bytes, (size_t)places + (size_t)p->k->mr, cpu_conv_delta_row_bytes(p)) ||
+        !size_mul(&s.down_block_bytes, (size_t)(p->taps * p->kc_pad_max) * sizeof(float),
+                  (size_t)rank_panels(p) * nr) ||
+        !size_mul(&sums, task_rows(p, places), sum_stride(p) * sizeof(float)) ||
+        !size_mul(&down, nr * sizeof(float), (size_t)(p->kc * p->taps)) ||
+        !size_mul(&up, nr * sizeof(float), (size_t)p->rank);
     if (!s.failed)
         s.thread_bytes = most(sums, most(down, up));
     return s;
 }
 
-static float *scratch(const struct conv_delta *d, int thread)
-{
-    const struct cpu_conv_plan *p = d->plan;
-    return (float *)(void *)(d->workspace + p->thread_at + (size_t)thread * p->thread_stride +
-                             p->thread_delta);
-}
-
-static void convert(const struct cpu_conv_plan *p, float *to, const struct weight_view *v,
-                    size_t first, size_t n)
-{
-    const unsigned char *from = (const unsigned char *)v->bytes + first * dtype_bytes(v->dtype);
-    p->k->to_f32(to, from, v->dtype, n);
-}
-
 static size_t down_panel_bytes(const struct cpu_conv_plan *p, const struct conv_block *b)
 {
     return (size_t)p->taps * (size_t)b->kc_pad * (size_t)p->k->nr * sizeof(float);
-}
-
-const void *cpu_conv_beside_down(const struct conv_delta *d, int block)
-{
-    return d->workspace + d->plan->delta_down_at + (size_t)block * d->plan->delta_block_bytes;
 }
 
 int cpu_conv_beside_pack_tasks(const struct cpu_conv_plan *p)
@@ -124,8 +91,7 @@ void cpu_conv_beside_pack(const struct conv_delta *d, int task, int thread)
     const struct conv_block b = cpu_conv_plan_block(p, block);
     const size_t first = (size_t)b.whole * (size_t)p->taps;
     const size_t width = (size_t)b.kc * (size_t)p->taps;
-    struct cpu_pack pack = {.to = d->workspace + p->delta_down_at +
-                                  (size_t)block * p->delta_block_bytes +
+    struct cpu_pack pack = {.to = cpu_conv_delta_down(d, block) +
                                   (size_t)(task % panels) * down_panel_bytes(p, &b),
                             .n = n,
                             .kc = b.kc,
@@ -140,12 +106,12 @@ void cpu_conv_beside_pack(const struct conv_delta *d, int task, int thread)
         pack.dtype = one->down.dtype;
         pack.stride = columns_of(p);
     } else {
-        float *rows = scratch(d, thread);
+        float *rows = cpu_conv_delta_scratch(d, thread);
         for (int i = 0; i < n; i++) {
             rank = begin + i;
             one = find_rank(d, &rank);
-            convert(p, rows + (size_t)i * width, &one->down, (size_t)rank * columns_of(p) + first,
-                    width);
+            cpu_conv_delta_convert(p, rows + (size_t)i * width, &one->down,
+                                   (size_t)rank * columns_of(p) + first, width);
         }
         pack.from = rows;
         pack.dtype = DTYPE_F32;
@@ -167,7 +133,7 @@ struct cpu_gemm cpu_conv_beside_begin(const struct conv_delta *d, int64_t places
     const int64_t rows = (int64_t)task_rows(p, places);
 
     *first = task * rows;
-    return (struct cpu_gemm){.acc = scratch(d, thread),
+    return (struct cpu_gemm){.acc = cpu_conv_delta_scratch(d, thread),
                              .acc_stride = sum_stride(p),
                              .m = (int)(places - *first < rows ? places - *first : rows),
                              .n = p->rank};
@@ -184,13 +150,13 @@ void cpu_conv_beside_finish(const struct conv_delta *d, int64_t first, const str
                 at[r] *= d->list[i].factor;
     }
     const struct cpu_prepare prepare = {.to = d->workspace + p->delta_a_at +
-                                              (size_t)first * row_bytes(p),
-                                        .to_stride = row_bytes(p),
+                                              (size_t)first * cpu_conv_delta_row_bytes(p),
+                                        .to_stride = cpu_conv_delta_row_bytes(p),
                                         .from = g->acc,
                                         .from_stride = g->acc_stride,
                                         .rows = g->m,
                                         .kc = p->rank,
-                                        .kc_pad = (int)rank_pad(p)};
+                                        .kc_pad = (int)cpu_conv_delta_rank_pad(p)};
     p->k->prepare_rows(&prepare);
 }
 
@@ -198,21 +164,25 @@ void cpu_conv_beside_pack_up(const struct conv_delta *d, int row, int n, int thr
 {
     const struct cpu_conv_plan *p = d->plan;
     const size_t rank = (size_t)p->rank;
-    struct cpu_pack pack = {
-        .to = to, .stride = rank, .n = n, .kc = p->rank, .kc_pad = (int)rank_pad(p), .taps = 1};
+    struct cpu_pack pack = {.to = to,
+                            .stride = rank,
+                            .n = n,
+                            .kc = p->rank,
+                            .kc_pad = (int)cpu_conv_delta_rank_pad(p),
+                            .taps = 1};
 
     if (d->n == 1) {
         const struct weight_view *up = &d->list[0].up;
         pack.from = (const unsigned char *)up->bytes + (size_t)row * rank * dtype_bytes(up->dtype);
         pack.dtype = up->dtype;
     } else {
-        float *rows = scratch(d, thread);
+        float *rows = cpu_conv_delta_scratch(d, thread);
         pack.from = rows;
         pack.dtype = DTYPE_F32;
         for (int y = row; y < row + n; y++)
             for (int i = 0; i < d->n; rows += d->list[i++].rank) {
                 const size_t own = (size_t)d->list[i].rank;
-                convert(p, rows, &d->list[i].up, (size_t)y * own, own);
+                cpu_conv_delta_convert(p, rows, &d->list[i].up, (size_t)y * own, own);
             }
     }
     p->k->pack_weights(&pack);
@@ -223,10 +193,10 @@ struct cpu_gemm cpu_conv_beside_up(const struct conv_delta *d, int64_t places)
     const struct cpu_conv_plan *p = d->plan;
     return (struct cpu_gemm){.acc_stride = p->acc_stride,
                              .a = d->workspace + p->delta_a_at,
-                             .a_stride = row_bytes(p),
+                             .a_stride = cpu_conv_delta_row_bytes(p),
                              .tap = &no_tap,
                              .n_taps = 1,
                              .m = (int)places,
-                             .kc_pad = (int)rank_pad(p),
+                             .kc_pad = (int)cpu_conv_delta_rank_pad(p),
                              .add = true};
 }

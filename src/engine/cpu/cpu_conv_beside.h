@@ -20,11 +20,10 @@ int cpu_conv_beside_pack_tasks(const struct cpu_conv_plan *p);
 void cpu_conv_beside_pack(const struct conv_delta *d, int task, int thread);
 
 /* Then x * down, in tasks of some places each.  The caller makes g.acc the product of g.m places
- * from `first` on, block by block with the panels of cpu_conv_beside_down, and finishes it. */
+ * from `first` on, block by block with the panels of cpu_conv_delta_down, and finishes it. */
 int cpu_conv_beside_tasks(const struct cpu_conv_plan *p, int64_t places);
 struct cpu_gemm cpu_conv_beside_begin(const struct conv_delta *d, int64_t places, int task,
                                       int thread, int64_t *first);
-const void *cpu_conv_beside_down(const struct conv_delta *d, int block);
 void cpu_conv_beside_finish(const struct conv_delta *d, int64_t first, const struct cpu_gemm *g);
 
 /* Last, for every group of columns: packs the `up` of one panel from weight row `row` on, n rows,

@@ -8,11 +8,6 @@ enum {
     CHUNK_ROWS = 64   /* rows of `up` that one task prepares */
 };
 
-static size_t round_to(size_t n, size_t multiple)
-{
-    return (n + multiple - 1) / multiple * multiple;
-}
-
 static size_t kernel_taps(const struct cpu_conv_plan *p)
 {
     return (size_t)p->kernel * (size_t)p->kernel;
@@ -21,17 +16,8 @@ static size_t kernel_taps(const struct cpu_conv_plan *p)
 /* Numbers between the rows of a panel's sums: whole panels of `down`, whole cache lines. */
 static size_t sum_stride(const struct cpu_conv_plan *p)
 {
-    return round_to(round_to((size_t)p->kc * kernel_taps(p), (size_t)p->k->nr), 16);
-}
-
-static size_t rank_pad(const struct cpu_conv_plan *p)
-{
-    return round_to((size_t)p->rank, (size_t)p->k->k_multiple);
-}
-
-static size_t up_row_bytes(const struct cpu_conv_plan *p)
-{
-    return cpu_kernels_row_bytes(p->k, (int)rank_pad(p));
+    return cpu_conv_delta_round(
+        cpu_conv_delta_round((size_t)p->kc * kernel_taps(p), (size_t)p->k->nr), 16);
 }
 
 static size_t chunk_columns(const struct cpu_conv_plan *p)
@@ -43,29 +29,19 @@ struct cpu_conv_delta_sizes cpu_conv_delta_measure(const struct cpu_conv_plan *p
 {
     struct cpu_conv_delta_sizes s = {0};
     size_t sums, packing;
-    const size_t rows = round_to((size_t)p->k->nr, (size_t)p->k->mr);
+    const size_t rows = cpu_conv_delta_round((size_t)p->k->nr, (size_t)p->k->mr);
 
     if (!p->rank)
         return s;
-    s.failed = !size_mul(&s.a_bytes, (size_t)p->weight_rows + (size_t)p->k->mr, up_row_bytes(p)) ||
-               !size_mul(&s.down_block_bytes, sum_stride(p), rank_pad(p) * sizeof(float)) ||
-               !size_mul(&sums, sum_stride(p), rows * sizeof(float)) ||
-               !size_mul(&packing, chunk_columns(p), (size_t)p->rank * sizeof(float));
+    s.failed =
+        !size_mul(&s.a_bytes, (size_t)p->weight_rows + (size_t)p->k->mr,
+                  cpu_conv_delta_row_bytes(p)) ||
+        !size_mul(&s.down_block_bytes, sum_stride(p), cpu_conv_delta_rank_pad(p) * sizeof(float)) ||
+        !size_mul(&sums, sum_stride(p), rows * sizeof(float)) ||
+        !size_mul(&packing, chunk_columns(p), (size_t)p->rank * sizeof(float));
     if (!s.failed)
         s.thread_bytes = sums > packing ? sums : packing;
     return s;
-}
-
-static float *thread_sums(const struct conv_delta *d, int thread)
-{
-    const struct cpu_conv_plan *p = d->plan;
-    return (float *)(void *)(d->workspace + p->thread_at + (size_t)thread * p->thread_stride +
-                             p->thread_delta);
-}
-
-static unsigned char *packed_down(const struct conv_delta *d, int block)
-{
-    return d->workspace + d->plan->delta_down_at + (size_t)block * d->plan->delta_block_bytes;
 }
 
 static int chunks_per_block(const struct cpu_conv_plan *p)
@@ -76,13 +52,6 @@ static int chunks_per_block(const struct cpu_conv_plan *p)
 int cpu_conv_delta_tasks(const struct cpu_conv_plan *p)
 {
     return p->n_blocks * chunks_per_block(p) + (p->weight_rows + CHUNK_ROWS - 1) / CHUNK_ROWS;
-}
-
-static void convert(const struct cpu_conv_plan *p, float *to, const struct weight_view *v,
-                    size_t first, size_t n)
-{
-    const unsigned char *from = (const unsigned char *)v->bytes + first * dtype_bytes(v->dtype);
-    p->k->to_f32(to, from, v->dtype, n);
 }
 
 /* Some columns of one block of `down`, all deltas' ranks below each other. */
@@ -100,16 +69,18 @@ static void pack_down(const struct conv_delta *d, int block, int chunk, float *r
     float *row = rows;
     for (int i = 0; i < d->n; i++)
         for (int r = 0; r < d->list[i].rank; r++, row += n)
-            convert(p, row, &d->list[i].down, (size_t)r * all + (size_t)b.whole * taps + begin, n);
+            cpu_conv_delta_convert(p, row, &d->list[i].down,
+                                   (size_t)r * all + (size_t)b.whole * taps + begin, n);
     for (size_t column = 0; column < n; column += nr) {
-        const struct cpu_pack pack = {.to = packed_down(d, block) +
-                                            (begin + column) * rank_pad(p) * sizeof(float),
+        const struct cpu_pack pack = {.to = cpu_conv_delta_down(d, block) +
+                                            (begin + column) * cpu_conv_delta_rank_pad(p) *
+                                                sizeof(float),
                                       .from = rows + column,
                                       .dtype = DTYPE_F32,
                                       .stride = n,
                                       .n = (int)(n - column < nr ? n - column : nr),
                                       .kc = p->rank,
-                                      .kc_pad = (int)rank_pad(p),
+                                      .kc_pad = (int)cpu_conv_delta_rank_pad(p),
                                       .taps = 1};
         p->k->pack_columns(&pack);
     }
@@ -126,18 +97,19 @@ static void prepare_up(const struct conv_delta *d, int chunk, float *row)
         float *at = row;
         for (int i = 0; i < d->n; i++) {
             const struct weight_delta *delta = &d->list[i];
-            convert(p, at, &delta->up, (size_t)y * (size_t)delta->rank, (size_t)delta->rank);
+            cpu_conv_delta_convert(p, at, &delta->up, (size_t)y * (size_t)delta->rank,
+                                   (size_t)delta->rank);
             for (int r = 0; r < delta->rank; r++)
                 at[r] *= delta->factor;
             at += delta->rank;
         }
         const struct cpu_prepare prepare = {.to = d->workspace + p->delta_a_at +
-                                                  (size_t)y * up_row_bytes(p),
-                                            .to_stride = up_row_bytes(p),
+                                                  (size_t)y * cpu_conv_delta_row_bytes(p),
+                                            .to_stride = cpu_conv_delta_row_bytes(p),
                                             .from = row,
                                             .rows = 1,
                                             .kc = p->rank,
-                                            .kc_pad = (int)rank_pad(p)};
+                                            .kc_pad = (int)cpu_conv_delta_rank_pad(p)};
         p->k->prepare_rows(&prepare);
     }
 }
@@ -147,9 +119,9 @@ void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread)
     const int per_block = chunks_per_block(d->plan), down = d->plan->n_blocks * per_block;
 
     if (task < down)
-        pack_down(d, task / per_block, task % per_block, thread_sums(d, thread));
+        pack_down(d, task / per_block, task % per_block, cpu_conv_delta_scratch(d, thread));
     else
-        prepare_up(d, task - down, thread_sums(d, thread));
+        prepare_up(d, task - down, cpu_conv_delta_scratch(d, thread));
 }
 
 /* The first of some columns of n rows, with the deltas added. */
@@ -163,19 +135,20 @@ static void merge(const struct conv_delta *d, int block, int row, int n, size_t 
     const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
 
     for (int i = 0; i < n; i++)
-        convert(p, to + (size_t)i * stride, d->weight,
-                (size_t)(row + i) * all + (size_t)b.whole * taps + first, columns);
-    const struct cpu_gemm g = {.acc = to,
-                               .acc_stride = stride,
-                               .a = d->workspace + p->delta_a_at + (size_t)row * up_row_bytes(p),
-                               .a_stride = up_row_bytes(p),
-                               .tap = &no_tap,
-                               .n_taps = 1,
-                               .b = packed_down(d, block) + first * rank_pad(p) * sizeof(float),
-                               .m = n,
-                               .n = (int)columns,
-                               .kc_pad = (int)rank_pad(p),
-                               .add = true};
+        cpu_conv_delta_convert(p, to + (size_t)i * stride, d->weight,
+                               (size_t)(row + i) * all + (size_t)b.whole * taps + first, columns);
+    const struct cpu_gemm g = {
+        .acc = to,
+        .acc_stride = stride,
+        .a = d->workspace + p->delta_a_at + (size_t)row * cpu_conv_delta_row_bytes(p),
+        .a_stride = cpu_conv_delta_row_bytes(p),
+        .tap = &no_tap,
+        .n_taps = 1,
+        .b = cpu_conv_delta_down(d, block) + first * cpu_conv_delta_rank_pad(p) * sizeof(float),
+        .m = n,
+        .n = (int)columns,
+        .kc_pad = (int)cpu_conv_delta_rank_pad(p),
+        .add = true};
     p->k->gemm(&g);
 }
 
@@ -186,7 +159,7 @@ const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row,
     const size_t width = (size_t)cpu_conv_plan_block(p, block).kc * kernel_taps(p);
     /* So many columns that their sums stay in the first cache from one to the other. */
     const size_t step = (size_t)MERGE_PANELS * (size_t)p->k->nr;
-    float *sums = thread_sums(d, thread);
+    float *sums = cpu_conv_delta_scratch(d, thread);
 
     *stride = sum_stride(p);
     for (size_t first = 0; first < width; first += step)

@@ -38,4 +38,44 @@ void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread);
 const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
                                  size_t *stride);
 
+/* --- What both ways with deltas share. --- */
+
+static inline size_t cpu_conv_delta_round(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* Ranks as products take them, and bytes of one row of so many as they are prepared. */
+static inline size_t cpu_conv_delta_rank_pad(const struct cpu_conv_plan *p)
+{
+    return cpu_conv_delta_round((size_t)p->rank, (size_t)p->k->k_multiple);
+}
+
+static inline size_t cpu_conv_delta_row_bytes(const struct cpu_conv_plan *p)
+{
+    return cpu_kernels_row_bytes(p->k, (int)cpu_conv_delta_rank_pad(p));
+}
+
+/* A thread's own numbers, thread_bytes of them. */
+static inline float *cpu_conv_delta_scratch(const struct conv_delta *d, int thread)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    return (float *)(void *)(d->workspace + p->thread_at + (size_t)thread * p->thread_stride +
+                             p->thread_delta);
+}
+
+/* `down` as panels, for one block along K. */
+static inline unsigned char *cpu_conv_delta_down(const struct conv_delta *d, int block)
+{
+    return d->workspace + d->plan->delta_down_at + (size_t)block * d->plan->delta_block_bytes;
+}
+
+/* Numbers [first, first + n) of a factor, in float32. */
+static inline void cpu_conv_delta_convert(const struct cpu_conv_plan *p, float *to,
+                                          const struct weight_view *v, size_t first, size_t n)
+{
+    const unsigned char *from = (const unsigned char *)v->bytes + first * dtype_bytes(v->dtype);
+    p->k->to_f32(to, from, v->dtype, n);
+}
+
 #endif
