@@ -107,19 +107,21 @@ static bool is_possible(const struct vae_config *c)
            c->layers_per_block >= 1;
 }
 
-static const struct vae_tiling whole;
+/* Without bands there is nothing that they ask for. */
+static struct vae_tiling of_bands(const struct vae_tiling *t)
+{
+    return t && t->band_rows > 0 ? *t : (struct vae_tiling){0};
+}
 
 int vae_alive_decode(const struct vae_config *c, struct graph_shape latent,
                      const struct vae_tiling *tiling, struct graph_shape *out)
 {
+    const struct vae_tiling bands = of_bands(tiling);
     struct alive a = {.out = out};
 
     if (!is_possible(c))
         return 0;
-    if (!tiling || tiling->band_rows <= 0)
-        tiling = &whole;
-    struct vae_cut cut = vae_cut_decoder(c, latent, tiling);
-    cut.again = tiling->band_rows ? cut.again : 0;
+    const struct vae_cut cut = vae_cut_decoder(c, latent, &bands);
     struct bands x = {0};
     for (int i = 0; i < c->n_levels - cut.again; i++)
         x = offer_up(&a, c, &cut, i, latent);
@@ -151,14 +153,12 @@ static void offer_down(struct alive *a, const struct vae_config *c, const struct
 int vae_alive_encode(const struct vae_config *c, struct graph_shape image,
                      const struct vae_tiling *tiling, struct graph_shape *out)
 {
+    const struct vae_tiling bands = of_bands(tiling);
     struct alive a = {.out = out};
 
     if (!is_possible(c))
         return 0;
-    if (!tiling || tiling->band_rows <= 0)
-        tiling = &whole;
-    struct vae_cut cut = vae_cut_encoder(c, image, tiling);
-    cut.again = tiling->band_rows ? cut.again : 0;
+    const struct vae_cut cut = vae_cut_encoder(c, image, &bands);
     for (int i = cut.again; i < c->n_levels; i++)
         offer_down(&a, c, &cut, i, image);
     struct graph *names = cut.again ? graph_new() : NULL;
