@@ -116,11 +116,13 @@ static void look_back(struct cascade *c, int last, int64_t to)
 
 static void list_readers(struct cascade *c)
 {
+    for (int i = 0; i < c->n_rings; i++)
+        c->rings[i].n_readers = 0;
     for (int i = 0; i < c->n; i++) {
         const int ring[] = {c->stages[i].from, c->stages[i].residual};
         for (int k = 0; k < 2; k++) {
-            if (ring[k] == NONE)
-                continue;
+            if (ring[k] == NONE || (k > 0 && ring[k] == ring[0]))
+                continue; /* once a stage: so many have room */
             struct cascade_ring *r = &c->rings[ring[k]];
             r->readers[r->n_readers++] = i;
         }
