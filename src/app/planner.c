@@ -49,19 +49,16 @@ static bool plan(json_t **out, const struct planner *planner, const json_t *ask,
 
 json_t *planner_answer(const struct planner *p, const json_t *ask)
 {
-    static const struct {
-        const char *what;
-        bool (*answer)(json_t **out, const struct planner *p, const json_t *ask, struct error *err);
-    } row[] = {{"plan", plan}};
     const char *what = supervisor_protocol_text(ask, "what");
     const json_int_t n = json_integer_value(json_object_get(ask, "n"));
     struct error err = {0};
     json_t *answer = NULL;
 
-    error_set(&err, ERROR_INVALID, "the planner does not know this question");
-    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-        if (strcmp(what, row[i].what) == 0 && row[i].answer(&answer, p, ask, &err))
-            return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "answer", answer);
+    const bool ok = strcmp(what, "plan") == 0
+                        ? plan(&answer, p, ask, &err)
+                        : error_set(&err, ERROR_INVALID, "the planner does not know this question");
+    if (ok)
+        return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "answer", answer);
     return json_pack("{s:s, s:I, s:o}", "is", "answer", "n", n, "error",
                      supervisor_protocol_error(&err));
 }

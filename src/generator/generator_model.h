@@ -12,7 +12,7 @@ struct generator_model {
     char path[GENERATOR_MODEL_PATH_BYTES];
     bool is_demo;
     char
-        name[LIBRARY_NAME_BYTES]; /* in the library, "demo" of the demo model; "": a path outside */
+        name[LIBRARY_NAME_BYTES]; /* in the library; of the demo model "demo"; "": a path outside */
     char hash[16];                /* the beginning of its SHA-256; "": not known */
 };
 
