@@ -15,11 +15,18 @@ struct client {
     void *stop_ctx;
 };
 
+/* Whether text begins with a scheme and a host. */
+static bool names_host(const char *text, const char *scheme)
+{
+    const size_t len = strlen(scheme);
+    return strncmp(text, scheme, len) == 0 && text[len] && text[len] != '/';
+}
+
 static bool set_server(struct client *c, const char *server, struct error *err)
 {
     size_t len = strlen(server);
 
-    if (strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0)
+    if (!names_host(server, "http://") && !names_host(server, "https://"))
         return error_set(err, ERROR_INVALID,
                          "a server is http://HOST:PORT or https://HOST:PORT, not '%.200s'", server);
     while (len > 0 && server[len - 1] == '/')
