@@ -121,10 +121,10 @@ static void locks_in(const struct settings *s, bool may_write)
     char word[8] = "";
     int channel[2], status = -1;
 
-    if (pipe(channel) != 0 || dup2(channel[0], STRAY) != STRAY) {
-        CHECK(!"a pipe");
+    const bool piped = pipe(channel) == 0 && dup2(channel[0], STRAY) == STRAY;
+    CHECK(piped);
+    if (!piped)
         return;
-    }
     const pid_t child = fork();
     if (child == 0)
         _exit(live_inside(s, may_write, channel[1]));
