@@ -153,9 +153,9 @@ run_asan() {
 run_tsan() {
     stage "thread sanitizer: what runs on several threads"
     concurrent="cpu_pool_test cpu_attention_test cpu_conv_test thread_test job_threads_test channel_test supervisor_test
-        library_hash_test http_server_test api_wait_test diffusionapi"
+        library_hash_test http_server_test api_wait_test plan_beside_test gen_plan_test diffusionapi"
     if check "tsan: build" configure_and_build tsan "$concurrent" $debug -DDAPI_SANITIZE=thread; then
-        run_tests tsan -R '^(engine_cpu\.(cpu_pool|cpu_attention|cpu_conv)|base\.thread|jobs\.job_threads|channel\.channel|supervisor\.supervisor|library\.library_hash|http\.http_server|api\.api_wait)$'
+        run_tests tsan -R '^(engine_cpu\.(cpu_pool|cpu_attention|cpu_conv)|base\.thread|jobs\.job_threads|channel\.channel|supervisor\.supervisor|library\.library_hash|http\.http_server|api\.api_wait|plan\.(plan_beside|gen_plan))$'
         check "tsan: a picture with three threads" build/tsan/diffusionapi txt2img \
             --prompt "a red circle" --steps 2 --threads 3 --output "$logs/tsan.png"
     fi

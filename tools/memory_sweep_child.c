@@ -2,6 +2,7 @@
 #include "engine/cpu/cpu_backend.h"
 #include "memory/process_memory.h"
 #include "memory_sweep.h"
+#include "plan/plan_settle.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -43,38 +44,32 @@ static bool open_all(struct child *c, const struct sweep_model *m, struct error 
     return true;
 }
 
-/* Planning takes memory itself and the plan stays, so it is done twice: the second time starts from
- * what the first left. */
-static bool plan(struct child *c, struct error *err)
+static bool make_plan(void *ctx, size_t base_bytes, struct error *err)
 {
-    struct plan_bounds bounds = {.limit_bytes = c->row->limit_bytes};
-    struct process_memory before = {0}, now = {0};
-    struct error why = {0};
+    struct child *c = ctx;
+    struct plan_bounds bounds = {.base_bytes = base_bytes, .limit_bytes = c->row->limit_bytes};
     const struct plan_models models = pipeline_models(c->pipeline);
+    struct error why = {0};
 
     for (int i = 0; i < MEMORY_OPTIMIZATIONS; i++) {
         bounds.optimization[i] = c->row->optimization[i];
         bounds.on.on[i] = c->row->optimization[i] == TRI_TRUE;
     }
-    if (!process_memory_read(&before, err))
-        return false;
-    for (int round = 0; round < 2; round++) {
-        /* The second plan starts from what the first one holds: it will hold as much itself. */
-        process_memory_return_freed();
-        if (!process_memory_read(&now, err))
-            return false;
-        gen_plan_clear(&c->plan);
-        bounds.base_bytes = (size_t)now.resident_bytes;
-        c->refused = !gen_plan_make(&c->plan, &c->request, &models, c->backend, &bounds,
-                                    &c->least_bytes, &why);
-        if (c->refused && why.code != ERROR_LIMIT) {
-            *err = why;
-            return false;
-        }
-    }
+    gen_plan_clear(&c->plan);
+    c->refused =
+        !gen_plan_make(&c->plan, &c->request, &models, c->backend, &bounds, &c->least_bytes, &why);
     if (c->refused)
         *err = why;
-    if (!process_memory_read(&now, &why))
+    return !c->refused || why.code == ERROR_LIMIT;
+}
+
+static bool plan(struct child *c, struct error *err)
+{
+    struct process_memory before = {0}, now = {0};
+    struct error ignored = {0};
+
+    if (!process_memory_read(&before, err) || !plan_settle(make_plan, c, err) ||
+        !process_memory_read(&now, &ignored))
         return false;
     c->grown_bytes = (size_t)(now.resident_bytes - before.resident_bytes);
     return true;

@@ -1,6 +1,7 @@
 /* Each optimization draws the picture of the plain path, and within its plan; nothing piles up. */
 #include "app/cli_check_memory.h"
 #include "memory/process_memory.h"
+#include "plan/plan_settle.h"
 
 #include <stdlib.h>
 
@@ -95,16 +96,30 @@ static bool make_input(struct image *out, const struct gen_request *r, struct er
     return true;
 }
 
-/* Plans twice: a plan takes memory itself, and the one that is used has to count it. */
+struct planning {
+    struct gen_plan *out;
+    struct cli_check *check;
+    const struct gen_request *request;
+    const struct plan_bounds *bounds;
+};
+
+/* pipeline_plan finds out itself what the process has. */
+static bool make_plan(void *ctx, size_t base_bytes, struct error *err)
+{
+    const struct planning *p = ctx;
+    struct gen_plan before = *p->out;
+
+    (void)base_bytes;
+    *p->out = (struct gen_plan){0};
+    const bool ok = pipeline_plan(p->out, p->check->pipeline, p->request, p->bounds, err);
+    gen_plan_clear(&before);
+    return ok;
+}
+
 static bool plan(struct gen_plan *out, struct cli_check *c, const struct gen_request *r,
                  const struct plan_bounds *bounds, struct error *err)
 {
-    struct gen_plan alike = {0};
-
-    const bool ok = pipeline_plan(&alike, c->pipeline, r, bounds, err) &&
-                    pipeline_plan(out, c->pipeline, r, bounds, err);
-    gen_plan_clear(&alike);
-    return ok;
+    return plan_settle(make_plan, &(struct planning){out, c, r, bounds}, err);
 }
 
 static bool draw(struct drawn *out, struct cli_check *c, const struct gen_request *r,

@@ -143,6 +143,12 @@ static void *new_array(size_t n, size_t item_bytes)
     return calloc(n ? n : 1, item_bytes);
 }
 
+/* For what is written before it is read: pages come with what is. */
+static void *new_room(size_t n, size_t item_bytes)
+{
+    return malloc((n ? n : 1) * item_bytes); /* n: at most the parts of a graph */
+}
+
 /* Memory comes in the device's granules, each with the first block that touches it. */
 static bool set_touched(struct layout *l, const struct maker *m, int n_ops, struct error *err)
 {
@@ -175,12 +181,12 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
     struct layout l = {0};
     bool ok = false;
 
-    m.blocks = new_array(n_tensors + n_ops, sizeof *m.blocks);
-    m.block_of = new_array(n_tensors + 1, sizeof *m.block_of);
-    m.work_block = new_array(n_ops, sizeof *m.work_block);
+    m.blocks = new_room(n_tensors + n_ops, sizeof *m.blocks);
+    m.block_of = new_room(n_tensors + 1, sizeof *m.block_of);
+    m.work_block = new_room(n_ops, sizeof *m.work_block);
     m.asked = new_array((size_t)graph_n_weights(g) + 1, sizeof *m.asked);
-    l.tensor_offset = new_array(n_tensors + 1, sizeof *l.tensor_offset);
-    l.workspace_offset = new_array(n_ops, sizeof *l.workspace_offset);
+    l.tensor_offset = new_room(n_tensors + 1, sizeof *l.tensor_offset);
+    l.workspace_offset = new_room(n_ops, sizeof *l.workspace_offset);
     l.touched_bytes = new_array(n_ops, sizeof *l.touched_bytes);
     if (!m.blocks || !m.block_of || !m.work_block || !m.asked || !l.tensor_offset ||
         !l.workspace_offset || !l.touched_bytes) {
@@ -194,6 +200,7 @@ bool layout_make(struct layout *out, const struct graph *g, struct backend *b, s
     size_t granule = b->fn->arena_granule;
     l.is_placed = !most_bytes || l.arena_bytes <= most_bytes;
     l.arena_bytes = (l.arena_bytes + granule - 1) & ~(granule - 1);
+    l.tensor_offset[0] = 0; /* none */
     for (size_t t = 1; t <= n_tensors; t++)
         l.tensor_offset[t] = m.blocks[m.block_of[t]].offset;
     for (size_t op = 0; op < n_ops; op++)

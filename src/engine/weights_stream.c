@@ -11,19 +11,25 @@ enum { AHEAD_BYTES = 1 << 20 };
 
 enum { STEP_SPANS = 3 }; /* a piece of each half, and the bias */
 
-/* An op, or a piece of its weight. */
-struct stream_step {
+/* What a step brings.  Ops that are alike bring the same. */
+struct stream_load {
     struct weights_span spans[STEP_SPANS]; /* brought as a whole */
     int n_spans;
     int table;    /* read by rows, never brought as a whole; 0: none */
     int64_t rows; /* most rows read of it */
     size_t bytes;
-    size_t used_bytes; /* in memory while it runs, those ahead included */
+};
+
+/* An op, or a piece of its weight. */
+struct stream_step {
+    int load;
     int ahead_end;     /* while it runs, steps before this one are brought */
+    size_t used_bytes; /* in memory while it runs, those ahead included */
 };
 
 struct weights_stream {
     struct weights_pages *pages;
+    struct stream_load *loads;
     struct stream_step *steps;
     int n_steps;
     int *first_step; /* by op, and one more: n_steps */
@@ -50,13 +56,13 @@ static bool is_by_row(const struct graph_op *o, int weight)
     return o->kind == GRAPH_OP_EMBED && weight == o->u.embed.tokens;
 }
 
-static void add_span(struct stream_step *to, struct weights_span span, size_t bytes)
+static void add_span(struct stream_load *to, struct weights_span span, size_t bytes)
 {
     to->spans[to->n_spans++] = span;
     to->bytes += bytes;
 }
 
-static void add_pieces(struct stream_step *to, const struct weights_pages *pages,
+static void add_pieces(struct stream_load *to, const struct weights_pages *pages,
                        const struct weights_pieces *p, int weight, int piece)
 {
     const size_t from = (size_t)piece * p->piece_bytes;
@@ -72,7 +78,7 @@ static void add_pieces(struct stream_step *to, const struct weights_pages *pages
 
 /* The first step of an op brings the weights that are read beside the one in pieces, and the others
  * keep them. */
-static void list_step(struct stream_step *to, const struct graph *g,
+static void list_load(struct stream_load *to, const struct graph *g,
                       const struct weights_pages *pages, const struct weights_pieces *p, int op,
                       int piece)
 {
@@ -92,16 +98,25 @@ static void list_step(struct stream_step *to, const struct graph *g,
     }
 }
 
+static const struct stream_load *load_of(const struct weights_stream *s, int step)
+{
+    return &s->loads[s->steps[step].load];
+}
+
 static void use(struct weights_stream *s, int step)
 {
-    for (int i = 0; i < s->steps[step].n_spans; i++)
-        weights_pages_add_user(s->pages, s->steps[step].spans[i]);
+    const struct stream_load *load = load_of(s, step);
+
+    for (int i = 0; i < load->n_spans; i++)
+        weights_pages_add_user(s->pages, load->spans[i]);
 }
 
 static void unuse(struct weights_stream *s, int step)
 {
-    for (int i = 0; i < s->steps[step].n_spans; i++)
-        weights_pages_remove_user(s->pages, s->steps[step].spans[i]);
+    const struct stream_load *load = load_of(s, step);
+
+    for (int i = 0; i < load->n_spans; i++)
+        weights_pages_remove_user(s->pages, load->spans[i]);
 }
 
 /* Does to the counts of users what a run does. */
@@ -112,11 +127,12 @@ static size_t rehearse(struct weights_stream *s)
 
     for (int step = 0; step < s->n_steps; step++) {
         struct stream_step *o = &s->steps[step];
+        const struct stream_load *load = load_of(s, step);
         for (; end < o->ahead_end; end++)
             use(s, end);
         size_t bytes = weights_pages_used_bytes(s->pages);
-        if (o->table)
-            bytes += weights_pages_row_bytes(s->pages, o->table, o->rows);
+        if (load->table)
+            bytes += weights_pages_row_bytes(s->pages, load->table, load->rows);
         o->used_bytes = bytes;
         peak = bytes > peak ? bytes : peak;
         unuse(s, step);
@@ -131,10 +147,10 @@ static void look_ahead(struct weights_stream *s)
 
     for (int step = 0; step < s->n_steps; step++) {
         while (end < s->n_steps && ahead < AHEAD_BYTES)
-            ahead += s->steps[end++].bytes;
+            ahead += load_of(s, end++)->bytes;
         s->steps[step].ahead_end = end > s->n_steps ? s->n_steps : end;
         if (step + 1 < end && step + 1 < s->n_steps)
-            ahead -= s->steps[step + 1].bytes;
+            ahead -= load_of(s, step + 1)->bytes;
     }
 }
 
@@ -144,19 +160,65 @@ static const struct weights_pieces *pieces_of(const struct weights_pieces *piece
     return pieces ? &pieces[op] : &whole;
 }
 
+static int n_steps_of(const struct weights_pieces *pieces, int op)
+{
+    return pieces_of(pieces, op)->n * pieces_of(pieces, op)->rounds;
+}
+
+/* An op before this one that brings the same: the op itself where there is none. */
+static int like(const struct graph *g, const struct weights_pieces *pieces, int op)
+{
+    return pieces ? op : graph_op_view(g, op)->like;
+}
+
+/* Makes room for the steps and what they bring. */
+static bool make_room(struct weights_stream *s, const struct graph *g,
+                      const struct weights_pieces *pieces)
+{
+    const int n = graph_n_ops(g);
+    size_t n_steps = 0, n_loads = 0;
+
+    for (int op = 0; op < n; op++) {
+        n_steps += (size_t)n_steps_of(pieces, op);
+        n_loads += like(g, pieces, op) < op ? 0 : (size_t)pieces_of(pieces, op)->n;
+    }
+    if (n_steps >= INT32_MAX)
+        return false;
+    s->n_ops = n;
+    s->n_steps = (int)n_steps;
+    s->loads = calloc(n_loads + 1, sizeof *s->loads);
+    s->steps = malloc((n_steps + 1) * sizeof *s->steps);
+    s->first_step = malloc(((size_t)n + 1) * sizeof *s->first_step);
+    return s->loads && s->steps && s->first_step;
+}
+
 static void list_steps(struct weights_stream *s, const struct graph *g,
                        const struct weights_pieces *pieces)
 {
+    int n_loads = 0, n_steps = 0;
+
     for (int op = 0; op < s->n_ops; op++) {
         const struct weights_pieces *p = pieces_of(pieces, op);
-        const int like = graph_op_view(g, op)->like;
-        if (like < op && !pieces) {
-            s->steps[op] = s->steps[like];
-            continue;
-        }
-        for (int i = s->first_step[op]; i < s->first_step[op + 1]; i++)
-            list_step(&s->steps[i], g, s->pages, p, op, (i - s->first_step[op]) % p->n);
+        const int before = like(g, pieces, op);
+        const int load = before < op ? s->steps[s->first_step[before]].load : n_loads;
+
+        for (int i = 0; before == op && i < p->n; i++)
+            list_load(&s->loads[n_loads++], g, s->pages, p, op, i);
+        s->first_step[op] = n_steps;
+        for (int i = 0; i < n_steps_of(pieces, op); i++)
+            s->steps[n_steps++] = (struct stream_step){.load = load + i % p->n};
     }
+    s->first_step[s->n_ops] = n_steps;
+}
+
+static void free_steps(struct weights_stream *s)
+{
+    if (!s)
+        return;
+    free(s->loads);
+    free(s->steps);
+    free(s->first_step);
+    free(s);
 }
 
 bool weights_stream_new(struct weights_stream **out, const struct graph *g,
@@ -164,29 +226,12 @@ bool weights_stream_new(struct weights_stream **out, const struct graph *g,
                         struct error *err)
 {
     struct weights_stream *s = calloc(1, sizeof *s);
-    const int n = graph_n_ops(g);
-    size_t n_steps = 0;
 
-    for (int op = 0; op < n; op++)
-        n_steps += (size_t)(pieces_of(pieces, op)->n * pieces_of(pieces, op)->rounds);
-    if (s && n_steps < INT32_MAX) {
-        s->steps = calloc(n_steps ? n_steps : 1, sizeof *s->steps);
-        s->first_step = calloc((size_t)n + 1, sizeof *s->first_step);
-    }
-    if (!s || !s->steps || !s->first_step) {
-        if (s) {
-            free(s->steps);
-            free(s->first_step);
-        }
-        free(s);
+    if (!s || !make_room(s, g, pieces)) {
+        free_steps(s);
         return error_set(err, ERROR_MEMORY, "no memory to stream weights");
     }
     s->pages = pages;
-    s->n_ops = n;
-    s->n_steps = (int)n_steps;
-    for (int op = 0; op < n; op++)
-        s->first_step[op + 1] =
-            s->first_step[op] + pieces_of(pieces, op)->n * pieces_of(pieces, op)->rounds;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     list_steps(s, g, pieces);
@@ -203,9 +248,7 @@ void weights_stream_free(struct weights_stream *s)
     weights_stream_finish(s);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
-    free(s->steps);
-    free(s->first_step);
-    free(s);
+    free_steps(s);
 }
 
 size_t weights_stream_peak_bytes(const struct weights_stream *s)
@@ -225,8 +268,10 @@ size_t weights_stream_op_bytes(const struct weights_stream *s, int op)
 
 static void bring(const struct weights_stream *s, int step)
 {
-    for (int i = 0; i < s->steps[step].n_spans; i++)
-        weights_pages_populate(s->pages, s->steps[step].spans[i], &s->stop);
+    const struct stream_load *load = load_of(s, step);
+
+    for (int i = 0; i < load->n_spans; i++)
+        weights_pages_populate(s->pages, load->spans[i], &s->stop);
 }
 
 static void *bring_ahead(void *arg)
@@ -281,7 +326,7 @@ static void acquire_step(struct weights_stream *s, int step)
 
 static void release_step(struct weights_stream *s)
 {
-    const struct stream_step *o = &s->steps[s->begin];
+    const struct stream_load *o = load_of(s, s->begin);
 
     unuse(s, s->begin);
     s->begin++;

@@ -2,6 +2,7 @@
 
 #include "memory/process_memory.h"
 #include "plan/plan_policy.h"
+#include "plan/plan_settle.h"
 
 #include <string.h>
 
@@ -23,24 +24,24 @@ bool generator_memory_machine(struct machine *out, const struct settings *s, boo
     return plan_policy_machine(out, &here, &system, err);
 }
 
-/* Planning takes memory itself and the plan stays: a second one starts from what the first left. */
+struct sizing {
+    struct plan_size *out;
+    struct plan_size_ask *ask;
+};
+
+static bool make_size(void *ctx, size_t base_bytes, struct error *err)
+{
+    struct sizing *s = ctx;
+
+    plan_size_clear(s->out);
+    s->ask->base_bytes = base_bytes;
+    return plan_size_make(s->out, s->ask, err);
+}
+
 bool generator_memory_plan(struct plan_size *out, struct plan_size_ask *ask, struct error *err)
 {
-    struct process_memory before = {0}, after = {0};
-
-    process_memory_return_freed();
-    if (!process_memory_read(&before, err))
-        return false;
-    ask->base_bytes = (size_t)before.resident_bytes;
-    if (!plan_size_make(out, ask, err))
-        return false;
-    process_memory_return_freed();
-    bool ok = process_memory_read(&after, err);
-    if (ok && after.resident_bytes <= before.resident_bytes)
-        return true;
-    plan_size_clear(out);
-    ask->base_bytes = (size_t)after.resident_bytes;
-    return ok && plan_size_make(out, ask, err);
+    *out = (struct plan_size){0};
+    return plan_settle(make_size, &(struct sizing){out, ask}, err);
 }
 
 enum { MAX_LEVERS = 12, LEVER_BYTES = 80 };

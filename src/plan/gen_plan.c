@@ -1,7 +1,7 @@
 #include "plan/gen_plan.h"
 
 #include "nn/vae.h"
-#include "plan/planner.h"
+#include "plan/plan_beside.h"
 
 enum { LEANER_STARTS = 8 }; /* subsets of three levers */
 
@@ -180,12 +180,6 @@ static enum graph_attention_mode attention_of(const struct planner *p)
                                                                : GRAPH_ATTENTION_STREAMING;
 }
 
-/* One phase that does not fit is enough where nobody asks what would. */
-static bool goes_on(const struct planner *p)
-{
-    return !p->worst_bytes || !p->ends_early;
-}
-
 /* Calls for an answer of the base's UNet and of the refiner's in a pass. */
 struct shares {
     int base, refiner;
@@ -206,25 +200,26 @@ static struct shares share_calls(const struct gen_request *r, bool refines)
 static bool add_text(struct planner *p, bool used, enum plan_phase phase, const struct model *m,
                      struct error *err)
 {
-    return !used || !goes_on(p) || plan_text(p, phase, m, err);
+    return !used || !planner_goes_on(p) || plan_text(p, phase, m, err);
 }
 
 static bool add_unet(struct planner *p, bool used, enum plan_phase phase, const struct model *m,
                      int calls, struct error *err)
 {
-    return !used || !goes_on(p) || plan_unet(p, phase, m, calls, err);
+    return !used || !planner_goes_on(p) || plan_unet(p, phase, m, calls, err);
 }
 
 static bool add_vae(struct planner *p, enum plan_phase phase, int pictures, struct error *err)
 {
-    return pictures == 0 || !goes_on(p) || plan_vae(p, phase, p->models->base, pictures, err);
+    return pictures == 0 || !planner_goes_on(p) ||
+           plan_vae(p, phase, p->models->base, pictures, err);
 }
 
 static void add_host(struct planner *p, bool used, enum plan_phase phase)
 {
     struct plan_stage *stage;
 
-    if (!used || !goes_on(p))
+    if (!used || !planner_goes_on(p))
         return;
     stage = planner_begin(p, phase, p->models->base);
     planner_forget_needs(stage, plan_host_bytes(p, phase));
@@ -232,30 +227,44 @@ static void add_host(struct planner *p, bool used, enum plan_phase phase)
         planner_remember_refusal(p, phase);
 }
 
-/* The phases that the request has.  In each group the VAE comes last: it has the most ways. */
-static bool make_phases(struct planner *p, struct error *err)
+/* The networks of the request's phases but for the last decode.  In each group the VAE comes last:
+ * it has the most ways. */
+static bool add_networks(struct planner *p, struct error *err)
 {
     const struct gen_request *r = p->request;
     const struct plan_models *m = p->models;
-    const bool pixels = planner_upscales_pixels(p), only_enlarges = planner_only_enlarges(p);
-    const bool second = p->has_second && !only_enlarges;
+    const bool pixels = planner_upscales_pixels(p);
+    const bool second = p->has_second && !planner_only_enlarges(p);
     const struct shares first = share_calls(r, m->refiner && !second);
     const struct shares then = share_calls(second ? &p->second : r, m->refiner != NULL);
     const int shown = planner_is_inpainting(p), batch = r->batch_size;
 
-    if (!add_text(p, true, PLAN_TEXT_ENCODE, m->base, err) ||
-        !add_text(p, p->has_second_text, PLAN_HIRES_TEXT, m->base, err) ||
-        !add_text(p, m->refiner != NULL, PLAN_REFINER_TEXT, m->refiner, err) ||
-        !add_unet(p, true, PLAN_DENOISE, m->base, first.base, err) ||
-        !add_unet(p, second, PLAN_HIRES_DENOISE, m->base, then.base, err) ||
-        !add_unet(p, m->refiner != NULL, PLAN_REFINE, m->refiner, then.refiner, err) ||
-        !add_vae(p, PLAN_VAE_ENCODE, (r->mode == GEN_IMG2IMG) + shown, err) ||
-        !add_vae(p, PLAN_HIRES_DECODE, pixels ? batch : 0, err) ||
-        !add_vae(p, PLAN_HIRES_ENCODE, second ? (pixels ? batch : 0) + shown : 0, err) ||
-        (pixels && goes_on(p) && !plan_upscale(p, err)) ||
-        !add_vae(p, PLAN_VAE_DECODE, only_enlarges ? 0 : batch, err))
+    return add_text(p, true, PLAN_TEXT_ENCODE, m->base, err) &&
+           add_text(p, p->has_second_text, PLAN_HIRES_TEXT, m->base, err) &&
+           add_text(p, m->refiner != NULL, PLAN_REFINER_TEXT, m->refiner, err) &&
+           add_unet(p, true, PLAN_DENOISE, m->base, first.base, err) &&
+           add_unet(p, second, PLAN_HIRES_DENOISE, m->base, then.base, err) &&
+           add_unet(p, m->refiner != NULL, PLAN_REFINE, m->refiner, then.refiner, err) &&
+           add_vae(p, PLAN_VAE_ENCODE, (r->mode == GEN_IMG2IMG) + shown, err) &&
+           add_vae(p, PLAN_HIRES_DECODE, pixels ? batch : 0, err) &&
+           add_vae(p, PLAN_HIRES_ENCODE, second ? (pixels ? batch : 0) + shown : 0, err) &&
+           (!pixels || !planner_goes_on(p) || plan_upscale(p, err));
+}
+
+static bool add_last_decode(struct planner *p, struct error *err)
+{
+    return add_vae(p, PLAN_VAE_DECODE, planner_only_enlarges(p) ? 0 : p->request->batch_size, err);
+}
+
+static bool make_phases(struct planner *p, struct error *err)
+{
+    const bool is_long =
+        !planner_only_enlarges(p) && plan_vae_is_long(p, PLAN_VAE_DECODE, p->models->base);
+
+    if (is_long ? !plan_beside(p, add_networks, add_last_decode, err)
+                : !add_networks(p, err) || !add_last_decode(p, err))
         return false;
-    add_host(p, gen_request_prepares(r), PLAN_INPUT);
+    add_host(p, gen_request_prepares(p->request), PLAN_INPUT);
     add_host(p, true, PLAN_IMAGE_ENCODE);
     return true;
 }

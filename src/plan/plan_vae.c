@@ -108,23 +108,17 @@ static bool build(struct planner *p, enum plan_phase phase, const struct plan_st
 
 /* No arena of the way can be smaller. */
 static bool least_arena(size_t *bytes, const struct planner *p, enum plan_phase phase,
-                        struct error *err)
+                        const struct plan_stage *stage, struct error *err)
 {
-    const struct plan_stage *stage = &p->plan->phase[phase];
     const struct vae_config *c = &model_view(stage->model)->vae;
     const struct vae_tiling tiling = {.band_rows = stage->band_rows, .again = stage->again};
-    const int64_t scale = vae_scale(c);
+    const int64_t scale = vae_scale(c), h = stage->tile_h, w = stage->tile_w;
     const size_t granule = p->backend->fn->arena_granule;
+    const struct graph_shape image = {1, c->in_channels, scale * h, scale * w};
+    const struct graph_shape latent = {1, c->latent_channels, h, w};
     struct graph_shape alive[VAE_ALIVE_MOST];
-    const int n =
-        encodes(phase)
-            ? vae_alive_encode(c,
-                               (struct graph_shape){1, c->in_channels, scale * stage->tile_h,
-                                                    scale * stage->tile_w},
-                               &tiling, alive)
-            : vae_alive_decode(
-                  c, (struct graph_shape){1, c->latent_channels, stage->tile_h, stage->tile_w},
-                  &tiling, alive);
+    const int n = encodes(phase) ? vae_alive_encode(c, image, &tiling, alive)
+                                 : vae_alive_decode(c, latent, &tiling, alive);
 
     *bytes = 0;
     for (int i = 0; i < n; i++) {
@@ -137,10 +131,9 @@ static bool least_arena(size_t *bytes, const struct planner *p, enum plan_phase 
     return true;
 }
 
-static void set_way(struct planner *p, const struct way *w, enum plan_phase phase)
+static void set_way(const struct planner *p, struct plan_stage *stage, const struct way *w,
+                    enum plan_phase phase)
 {
-    struct plan_stage *stage = &p->plan->phase[phase];
-
     stage->stream = w->stream;
     stage->vae = w->vae;
     stage->band_rows = w->vae == PLAN_VAE_EXACT ? w->size : 0;
@@ -158,11 +151,11 @@ static bool try_way(struct planner *p, const struct way *w, enum plan_phase phas
     const struct plan_stage before = *stage;
     size_t least, most_arena = 0;
 
-    set_way(p, w, phase);
+    set_way(p, stage, w, phase);
     if (most_bytes) {
         const size_t beside = planner_phase_bytes(p, stage);
         most_arena = most_bytes > beside ? most_bytes - beside : 1;
-        if (!least_arena(&least, p, phase, err))
+        if (!least_arena(&least, p, phase, stage, err))
             return false;
         if (least > most_arena) {
             *stage = before;
@@ -213,4 +206,17 @@ bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, i
         return false;
     planner_remember_refusal(p, phase);
     return true;
+}
+
+bool plan_vae_is_long(const struct planner *p, enum plan_phase phase, const struct model *m)
+{
+    struct plan_stage stage = planner_stage(p, phase, m);
+    struct error ignored;
+    size_t least;
+
+    set_way(p, &stage, &ways[0], phase);
+    return p->bounds->limit_bytes &&
+           (!is_allowed(p, &stage, &ways[0]) ||
+            (least_arena(&least, p, phase, &stage, &ignored) &&
+             planner_phase_bytes(p, &stage) + least > p->bounds->limit_bytes));
 }

@@ -103,19 +103,28 @@ static size_t streamed_bytes(const struct network *n, double runs)
     return first - n->arena_bytes;
 }
 
-struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m)
+struct plan_stage planner_stage(const struct planner *p, enum plan_phase phase,
+                                const struct model *m)
 {
-    struct plan_stage *stage = &p->plan->phase[phase];
     const struct gen_request *r = planner_request(p, phase);
     const int scale = vae_scale(&model_view(p->models->base)->vae);
     int width = r->width, height = r->height;
 
     if (phase == PLAN_VAE_ENCODE)
         gen_request_encode_size(r, &width, &height);
-    stage->used = true;
-    stage->model = m;
-    stage->latent_w = stage->tile_w = width / scale;
-    stage->latent_h = stage->tile_h = height / scale;
+    return (struct plan_stage){.used = true,
+                               .model = m,
+                               .latent_w = width / scale,
+                               .latent_h = height / scale,
+                               .tile_w = width / scale,
+                               .tile_h = height / scale};
+}
+
+struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m)
+{
+    struct plan_stage *stage = &p->plan->phase[phase];
+
+    *stage = planner_stage(p, phase, m);
     p->least_bytes = 0;
     return stage;
 }
@@ -163,6 +172,11 @@ bool planner_fits(struct planner *p, const struct plan_stage *stage)
     if (!p->least_bytes || bytes < p->least_bytes)
         p->least_bytes = bytes;
     return !p->bounds->limit_bytes || bytes <= p->bounds->limit_bytes;
+}
+
+bool planner_goes_on(const struct planner *p)
+{
+    return !p->worst_bytes || !p->ends_early;
 }
 
 /* Nothing fits; the other phases are still tried, to tell what all of them need. */

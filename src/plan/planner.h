@@ -47,7 +47,11 @@ struct gen_text_need planner_text_need(const struct planner *p, enum plan_phase 
 /* Host memory of a phase: latents, contexts and pixels, its own and those kept from earlier. */
 size_t plan_host_bytes(const struct planner *p, enum plan_phase phase);
 
-/* Opens a phase for a model: what is known of it before its way is chosen. */
+/* What is known of a phase before its way is chosen. */
+struct plan_stage planner_stage(const struct planner *p, enum plan_phase phase,
+                                const struct model *m);
+
+/* Opens a phase for a model. */
 struct plan_stage *planner_begin(struct planner *p, enum plan_phase phase, const struct model *m);
 
 /* Adds what a network takes that runs `runs` times in a phase.  Sets its weights' policy. */
@@ -69,6 +73,9 @@ bool planner_is_hopeless(const struct planner *p, size_t bytes);
 /* True when the phase fits as it is; remembers the leanest way otherwise. */
 bool planner_fits(struct planner *p, const struct plan_stage *stage);
 
+/* False when what is known suffices: a phase does not fit, and nobody asks what would. */
+bool planner_goes_on(const struct planner *p);
+
 /* Nothing fits; the other phases are still tried, to tell what all of them need. */
 void planner_remember_refusal(struct planner *p, enum plan_phase phase);
 
@@ -80,6 +87,9 @@ bool plan_unet(struct planner *p, enum plan_phase phase, const struct model *m, 
 /* pictures: that the VAE encodes or decodes. */
 bool plan_vae(struct planner *p, enum plan_phase phase, const struct model *m, int pictures,
               struct error *err) MUST_CHECK;
+/* Whether plan_vae has more to do than to lay the whole picture out: that cannot fit.  Guesses no
+ * where it cannot tell. */
+bool plan_vae_is_long(const struct planner *p, enum plan_phase phase, const struct model *m);
 bool plan_upscale(struct planner *p, struct error *err) MUST_CHECK;
 
 #endif
