@@ -18,7 +18,7 @@ static const char usage[] =
     "                    [--tokenizer DIR] [--quick] [--plan-only] [--slack 0] [--json]\n"
     "                    [--lora FILE[:SCALE]]... [--cgroup]\n"
     "       memory-sweep --model PATH --row 'txt2img 512x512 steps=2 limit=300M\n"
-    "                    sequential_cpu_offload=true lora=FILE:0.8' [--trace FILE.csv]\n"
+    "                    sequential_cpu_offload=true lora=FILE:0.8' [--trace FILE.csv | --cgroup]\n"
     "       memory-sweep --model PATH --soak 200\n\n"
     "  --lora       a LoRA that every row has; up to four\n"
     "  --quick      plans that were run already are not run again\n"
@@ -119,11 +119,12 @@ static bool run(struct options *o, bool *good, struct error *err)
     *good = true;
     if (o->soak)
         return memory_sweep_soak_run(good, &g->model, o->soak, err);
-    if (o->row)
-        return memory_sweep_row_read(&row, o->row, err) &&
-               memory_sweep_child_run(&g->model, &row, g->plan_only, o->trace, err);
+    if (o->row && !memory_sweep_row_read(&row, o->row, err))
+        return false;
+    if (o->row && !g->cgroup)
+        return memory_sweep_child_run(&g->model, &row, g->plan_only, o->trace, err);
     g->best_percent = -100;
-    if (!memory_sweep_grid_run(g, err))
+    if (!(o->row ? memory_sweep_grid_run_row(g, &row, err) : memory_sweep_grid_run(g, err)))
         return false;
     *good = g->n_outside == 0;
     if (g->json)

@@ -178,6 +178,12 @@ static bool run_budgets(struct sweep_grid *g, struct sweep_row row, struct error
     return true;
 }
 
+bool memory_sweep_grid_run_row(struct sweep_grid *g, const struct sweep_row *r, struct error *err)
+{
+    struct sweep_outcome o;
+    return run_row(g, r, &o, err);
+}
+
 bool memory_sweep_grid_run(struct sweep_grid *g, struct error *err)
 {
     for (int i = 0; i < g->n_sides; i++)

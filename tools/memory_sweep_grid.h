@@ -27,4 +27,8 @@ struct sweep_grid {
  * outside is counted. */
 bool memory_sweep_grid_run(struct sweep_grid *g, struct error *err) MUST_CHECK;
 
+/* One row instead, whatever the sizes. */
+bool memory_sweep_grid_run_row(struct sweep_grid *g, const struct sweep_row *r,
+                               struct error *err) MUST_CHECK;
+
 #endif
