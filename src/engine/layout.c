@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last op with a weight, and what it needs: the next one is often alike. */
+enum { ASKED = 2 }; /* bands of two heights may take turns */
+
+/* An op with a weight, and what it needs: the next ones are often alike. */
 struct asked {
     int op_after; /* op + 1; 0: none yet */
     struct backend_needs needs;
@@ -17,9 +19,9 @@ struct maker {
     struct backend *b;
     struct layout_block *blocks; /* one per tensor that does not share, one per workspace */
     int n_blocks;
-    int *block_of;       /* by tensor number */
-    int *work_block;     /* by op; -1: none */
-    struct asked *asked; /* by weight number; [0]: ops without weights */
+    int *block_of;                /* by tensor number */
+    int *work_block;              /* by op; -1: none */
+    struct asked (*asked)[ASKED]; /* by weight number, the last one first; [0]: no weights */
 };
 
 static bool round_up(size_t *bytes)
@@ -74,20 +76,27 @@ static const struct backend_needs *needs_of(const struct maker *m, int op, struc
 {
     int weights[2];
     const int n = graph_op_weights(graph_op_view(m->g, op), weights);
-    struct asked *last = &m->asked[n ? weights[0] : 0];
+    struct asked *asked = m->asked[n ? weights[0] : 0];
+    int k = 0;
 
-    if (!last->op_after || !graph_op_is_alike(m->g, op, last->op_after - 1)) {
-        last->needs = (struct backend_needs){0};
-        last->op_after = 0;
-        if (!m->b->fn->op_needs(m->b, m->g, op, &last->needs, err))
+    while (k < ASKED && asked[k].op_after && !graph_op_is_alike(m->g, op, asked[k].op_after - 1))
+        k++;
+    struct asked now = {.op_after = op + 1};
+    if (k < ASKED && asked[k].op_after) {
+        now.needs = asked[k].needs;
+    } else {
+        k = k < ASKED ? k : ASKED - 1;
+        if (!m->b->fn->op_needs(m->b, m->g, op, &now.needs, err))
             return NULL;
-        if (!round_up(&last->needs.workspace_bytes)) {
+        if (!round_up(&now.needs.workspace_bytes)) {
             error_set(err, ERROR_LIMIT, "a workspace is too large");
             return NULL;
         }
     }
-    last->op_after = op + 1;
-    return &last->needs;
+    for (; k > 0; k--)
+        asked[k] = asked[k - 1];
+    asked[0] = now;
+    return &asked[0].needs;
 }
 
 static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
