@@ -7,7 +7,7 @@
 
 enum {
     /* A small model's plan is mostly the margin for code, stacks and small allocations. */
-    SLACK_BYTES = 5 << 19,
+    SLACK_BYTES = 3 << 20,
     KEPT_BYTES = 2 << 20,           /* allowed to stay after a run */
     REFUSAL_GROWTH_BYTES = 8 << 20, /* graphs and layouts; weights would be more */
     LADDER_BYTES = 1 << 20,         /* between budgets */
@@ -167,7 +167,7 @@ static void tell_peak(struct cli_check *c, const char *mode, const char *what,
     const double planned = (double)d->result.planned_peak_bytes;
     const double measured = (double)d->result.measured_peak_bytes;
     const double saved = (double)plain->result.measured_peak_bytes - measured;
-    char than_plain[60] = "";
+    char than_plain[60] = "", slack[60] = "";
 
     if (measured <= 0) {
         fprintf(c->to, "skipped %s, %s: the system does not tell the peak\n", mode, what);
@@ -177,11 +177,13 @@ static void tell_peak(struct cli_check *c, const char *mode, const char *what,
         snprintf(than_plain, sizeof than_plain, "; %.2f MB %s than plain",
                  (saved < 0 ? -saved : saved) / 1e6, saved < 0 ? "more" : "less");
     const bool small = measured < 0.95 * planned;
+    if (small)
+        snprintf(slack, sizeof slack, ", within %.1f MB: the model is small", SLACK_BYTES / 1e6);
     cli_check_memory_tell(c, measured <= planned && (!small || planned - measured <= SLACK_BYTES),
                           "the output of `diffusionapi plan --json`",
                           "%s, %s: peak planned %.2f MB, measured %.2f MB (%+.1f %%)%s%s", mode,
                           what, planned / 1e6, measured / 1e6, 100 * (measured / planned - 1),
-                          small ? ", within 2.1 MB: the model is small" : "", than_plain);
+                          slack, than_plain);
 }
 
 static void tell_way(struct cli_check *c, const char *mode, const struct way *w,
