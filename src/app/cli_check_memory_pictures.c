@@ -1,13 +1,12 @@
 /* Each optimization draws the picture of the plain path, and within its plan; nothing piles up. */
 #include "app/cli_check_memory.h"
 #include "memory/process_memory.h"
-#include "plan/plan_settle.h"
 
 #include <stdlib.h>
 
 enum {
     /* A small model's plan is mostly the margin for code, stacks and small allocations. */
-    SLACK_BYTES = 3 << 20,
+    SLACK_BYTES = 5 << 19,
     KEPT_BYTES = 2 << 20,           /* allowed to stay after a run */
     REFUSAL_GROWTH_BYTES = 8 << 20, /* graphs and layouts; weights would be more */
     LADDER_BYTES = 1 << 20,         /* between budgets */
@@ -96,32 +95,6 @@ static bool make_input(struct image *out, const struct gen_request *r, struct er
     return true;
 }
 
-struct planning {
-    struct gen_plan *out;
-    struct cli_check *check;
-    const struct gen_request *request;
-    const struct plan_bounds *bounds;
-};
-
-/* pipeline_plan finds out itself what the process has. */
-static bool make_plan(void *ctx, size_t base_bytes, struct error *err)
-{
-    const struct planning *p = ctx;
-    struct gen_plan before = *p->out;
-
-    (void)base_bytes;
-    *p->out = (struct gen_plan){0};
-    const bool ok = pipeline_plan(p->out, p->check->pipeline, p->request, p->bounds, err);
-    gen_plan_clear(&before);
-    return ok;
-}
-
-static bool plan(struct gen_plan *out, struct cli_check *c, const struct gen_request *r,
-                 const struct plan_bounds *bounds, struct error *err)
-{
-    return plan_settle(make_plan, &(struct planning){out, c, r, bounds}, err);
-}
-
 static bool draw(struct drawn *out, struct cli_check *c, const struct gen_request *r,
                  const struct plan_bounds *bounds, struct error *err)
 {
@@ -130,7 +103,7 @@ static bool draw(struct drawn *out, struct cli_check *c, const struct gen_reques
 
     *out = (struct drawn){0};
     bool ok = (r->mode != GEN_IMG2IMG || make_input(&input, r, err)) &&
-              plan(&p, c, r, bounds, err) &&
+              pipeline_plan(&p, c->pipeline, r, bounds, err) &&
               pipeline_run(&out->result, c->pipeline, r, &p,
                            &(struct pipeline_input){.image = &input}, NULL, err);
     out->levers = p.levers;
@@ -216,12 +189,12 @@ static bool seek(struct plan_bounds *b, struct cli_check *c, const struct gen_re
     struct error why = {0};
     bool pulled = false;
 
-    if (!plan(&p, c, r, b, &why))
+    if (!pipeline_plan(&p, c->pipeline, r, b, &why))
         return false;
     const size_t step = p.peak_bytes / BUDGET_STEPS;
     for (b->limit_bytes = p.peak_bytes - step; b->limit_bytes > step && !pulled;) {
         gen_plan_clear(&p);
-        if (!plan(&p, c, r, b, &why))
+        if (!pipeline_plan(&p, c->pipeline, r, b, &why))
             break;
         pulled = w->pulled(&p.levers);
         b->limit_bytes -= pulled ? 0 : step;

@@ -5,6 +5,7 @@
 #include "model/model_vae.h"
 #include "pipeline/course.h"
 #include "pipeline/pipeline_loras.h"
+#include "plan/plan_settle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -216,21 +217,33 @@ struct plan_models pipeline_models(const struct pipeline *p)
                                 .upscaler = p->upscaler};
 }
 
+struct planning {
+    struct gen_plan *out;
+    const struct gen_request *request;
+    const struct plan_models *models;
+    struct backend *backend;
+    struct plan_bounds bounds;
+};
+
+static bool make_plan(void *ctx, size_t base_bytes, struct error *err)
+{
+    struct planning *p = ctx;
+
+    gen_plan_clear(p->out);
+    p->bounds.base_bytes = base_bytes;
+    return gen_plan_make(p->out, p->request, p->models, p->backend, &p->bounds, NULL, err);
+}
+
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
                    const struct plan_bounds *bounds, struct error *err)
 {
-    struct process_memory now = {0};
-
-    process_memory_return_freed();
-    if (!process_memory_read(&now, err))
-        return false;
-    struct plan_bounds within = bounds ? *bounds : gen_plan_no_bounds(0);
-    within.base_bytes = now.resident_bytes;
     const struct plan_models models = pipeline_models(p);
     struct gen_request read = *r;
-    if (!pipeline_read_prompts(&read, p, NULL, err))
-        return false;
-    return gen_plan_make(out, &read, &models, p->backend, &within, NULL, err);
+    struct planning planning = {out, &read, &models, p->backend,
+                                bounds ? *bounds : gen_plan_no_bounds(0)};
+
+    *out = (struct gen_plan){0};
+    return pipeline_read_prompts(&read, p, NULL, err) && plan_settle(make_plan, &planning, err);
 }
 
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p)

@@ -94,7 +94,8 @@ struct plan_models pipeline_models(const struct pipeline *p);
 const struct tokenizer *pipeline_tokenizer(const struct pipeline *p);
 
 /* Plans the request.  bounds NULL: nothing limits the plan; otherwise base_bytes is filled in here,
- * from the process as it is now. */
+ * from the process as it is now and what the plan itself holds (plan_settle).  On true the caller
+ * owns *out; otherwise it is empty. */
 bool pipeline_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
                    const struct plan_bounds *bounds, struct error *err) MUST_CHECK;
 

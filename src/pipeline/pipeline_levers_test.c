@@ -185,41 +185,18 @@ static struct plan_bounds bounds_of(const enum tri *optimization)
 }
 
 /* The plan; where a limit has to lead to it, the one of the highest limit that does. */
-static bool find_plan(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
-                      const struct lever *l, struct plan_bounds *b, struct error *err)
-{
-    bool ok = pipeline_plan(out, p, r, b, err);
-
-    b->limit_bytes = ok ? out->peak_bytes : 0;
-    while (ok && l->seeks && !l->pulled(&out->levers)) {
-        gen_plan_clear(out);
-        b->limit_bytes -= LIMIT_STEP_BYTES;
-        ok = pipeline_plan(out, p, r, b, err);
-    }
-    return ok;
-}
-
-/* Planning takes memory itself and the plan stays: the one that runs starts from what the first
- * left (generator_memory_plan does the same).  A sanitizer keeps what is freed, so that a limit
- * would mean another plan each time; nothing is measured under one. */
 static bool plan_for(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
                      const struct lever *l, struct error *err)
 {
     struct plan_bounds b = bounds_of(l->optimization);
-    struct process_memory now = {0};
-    struct gen_plan first = {0};
+    bool ok = pipeline_plan(out, p, r, &b, err);
 
-    if (TEST_SANITIZED)
-        return find_plan(out, p, r, l, &b, err);
-    bool ok = find_plan(&first, p, r, l, &b, err);
-    process_memory_return_freed();
-    ok = ok && process_memory_read(&now, err);
-    if (!l->seeks)
-        b.limit_bytes = 0; /* nothing led to this plan */
-    else if (ok && now.resident_bytes > first.base_bytes)
-        b.limit_bytes += (size_t)now.resident_bytes - first.base_bytes;
-    ok = ok && pipeline_plan(out, p, r, &b, err);
-    gen_plan_clear(&first);
+    b.limit_bytes = ok ? out->peak_bytes : 0;
+    while (ok && l->seeks && !l->pulled(&out->levers)) {
+        gen_plan_clear(out);
+        b.limit_bytes -= LIMIT_STEP_BYTES;
+        ok = pipeline_plan(out, p, r, &b, err);
+    }
     return ok;
 }
 
