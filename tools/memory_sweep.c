@@ -108,6 +108,8 @@ static bool read_options(struct options *o, int argc, char **argv, struct error 
             return false;
         i++;
     }
+    if (o->trace && (!o->row || o->grid.cgroup))
+        return error_set(err, ERROR_INVALID, "--trace goes with --row, and not with --cgroup");
     return o->grid.model.path || error_set(err, ERROR_INVALID, "%s", usage);
 }
 
