@@ -184,18 +184,32 @@ static struct plan_bounds bounds_of(const enum tri *optimization)
     return b;
 }
 
+/* A sanitizer keeps what is freed, so that a plan would never settle; nothing is measured under
+ * one. */
+static bool make_plan(struct gen_plan *out, const struct scene *s, struct pipeline *p,
+                      const struct gen_request *r, const struct plan_bounds *b, struct error *err)
+{
+    const struct plan_models models = pipeline_models(p);
+    struct gen_request read = *r;
+
+    if (!TEST_SANITIZED)
+        return pipeline_plan(out, p, r, b, err);
+    return pipeline_read_prompts(&read, p, NULL, err) &&
+           gen_plan_make(out, &read, &models, s->backend, b, NULL, err);
+}
+
 /* The plan; where a limit has to lead to it, the one of the highest limit that does. */
-static bool plan_for(struct gen_plan *out, struct pipeline *p, const struct gen_request *r,
-                     const struct lever *l, struct error *err)
+static bool plan_for(struct gen_plan *out, const struct scene *s, struct pipeline *p,
+                     const struct gen_request *r, const struct lever *l, struct error *err)
 {
     struct plan_bounds b = bounds_of(l->optimization);
-    bool ok = pipeline_plan(out, p, r, &b, err);
+    bool ok = make_plan(out, s, p, r, &b, err);
 
     b.limit_bytes = ok ? out->peak_bytes : 0;
     while (ok && l->seeks && !l->pulled(&out->levers)) {
         gen_plan_clear(out);
         b.limit_bytes -= LIMIT_STEP_BYTES;
-        ok = pipeline_plan(out, p, r, &b, err);
+        ok = make_plan(out, s, p, r, &b, err);
     }
     return ok;
 }
@@ -225,7 +239,7 @@ static struct drawn draw(const struct scene *s, const struct lever *l, int side)
     struct error err = {0};
 
     const bool ok = pipeline_open(&p, s->model, s->tokenizer, s->backend, &err) &&
-                    make_input(&input, &r) && plan_for(&plan, p, &r, l, &err) &&
+                    make_input(&input, &r) && plan_for(&plan, s, p, &r, l, &err) &&
                     pipeline_run(&d.result, p, &r, &plan, &(struct pipeline_input){.image = &input},
                                  NULL, &err);
     if (!ok)
