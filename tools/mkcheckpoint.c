@@ -182,6 +182,7 @@ static bool plan_factor(struct job *job, const char *module, bool up, const int6
         return false;
     memset(t, 0, sizeof *t);
     t->n_names = 1;
+    t->dtype = job->dtype;
     t->n_dims = n_dims;
     t->count = 1;
     for (int i = 0; i < n_dims; i++)
