@@ -345,9 +345,8 @@ static int prepare_tasks_per_block(const struct cpu_conv_plan *p)
     return (int)((cpu_conv_rows_count(p, &r) + PREPARE_ROWS - 1) / PREPARE_ROWS);
 }
 
-static void prepare_task(void *ctx, int task, int thread)
+static void prepare_rows(const struct conv_run *c, int task)
 {
-    const struct conv_run *c = ctx;
     const struct cpu_conv_plan *p = &c->plan;
     struct conv_region r = cpu_conv_plan_everything(p);
     int per_block = prepare_tasks_per_block(p);
@@ -355,7 +354,6 @@ static void prepare_task(void *ctx, int task, int thread)
     int64_t first = (int64_t)(task % per_block) * PREPARE_ROWS;
     int64_t left = cpu_conv_rows_count(p, &r) - first;
 
-    (void)thread;
     cpu_conv_rows_prepare(&c->rows, &r, &b,
                           shared(c) + (size_t)(task / per_block) * packed_block_bytes(p), first,
                           left < PREPARE_ROWS ? left : PREPARE_ROWS);
@@ -368,11 +366,6 @@ static const unsigned char *shared_rows(const struct conv_run *c, const struct c
     *stride = b->a_row;
     return c->plan.direct_a ? direct_rows(c, r, b, stride)
                             : shared(c) + (size_t)block * packed_block_bytes(&c->plan);
-}
-
-static void beside_pack_task(void *ctx, int task, int thread)
-{
-    cpu_conv_beside_pack(ctx, task, thread);
 }
 
 /* Some places times the deltas' `down`. */
@@ -524,9 +517,33 @@ static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
     }
 }
 
-static void delta_task(void *ctx, int task, int thread)
+static int delta_tasks(const struct cpu_conv_plan *p)
 {
-    cpu_conv_delta_prepare(ctx, task, thread);
+    return !p->rank ? 0 : p->beside ? cpu_conv_beside_pack_tasks(p) : cpu_conv_delta_tasks(p);
+}
+
+/* What comes before any product: the deltas' factors and, where they are shared, all rows. */
+static void prepare_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    const int deltas = delta_tasks(&c->plan);
+
+    if (task >= deltas)
+        prepare_rows(c, task - deltas);
+    else if (c->plan.beside)
+        cpu_conv_beside_pack(&c->delta, task, thread);
+    else
+        cpu_conv_delta_prepare(&c->delta, task, thread);
+}
+
+static void prepare(struct conv_run *c, const struct cpu_context *ctx)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    const bool rows = p->share_a && !p->direct_a;
+    const int tasks = delta_tasks(p) + (rows ? p->n_blocks * prepare_tasks_per_block(p) : 0);
+
+    if (tasks)
+        cpu_pool_run(ctx->pool, prepare_task, c, tasks);
 }
 
 /* Panels of the columns that the weight's rows [first, first + rows) make. */
@@ -555,7 +572,6 @@ static void multiply_beside(struct conv_run *c, const struct cpu_context *ctx)
 {
     const struct conv_region r = cpu_conv_plan_everything(&c->plan);
 
-    cpu_pool_run(ctx->pool, beside_pack_task, &c->delta, cpu_conv_beside_pack_tasks(&c->plan));
     cpu_pool_run(ctx->pool, beside_task, c,
                  cpu_conv_beside_tasks(&c->plan, conv_plan_places(&c->plan, &r)));
 }
@@ -600,8 +616,7 @@ static void run(const struct cpu_context *ctx, int op)
     ASSERT(planned); /* the layout asked the same question */
 
     bind(&c, ctx, op);
-    if (c.plan.rank && !c.plan.beside)
-        cpu_pool_run(ctx->pool, delta_task, &c.delta, cpu_conv_delta_tasks(&c.plan));
+    prepare(&c, ctx);
     if (!c.plan.share_a) {
         for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {
             if (c.first_sub)
@@ -611,9 +626,6 @@ static void run(const struct cpu_context *ctx, int op)
         }
         return;
     }
-    if (!c.plan.direct_a)
-        cpu_pool_run(ctx->pool, prepare_task, &c,
-                     c.plan.n_blocks * prepare_tasks_per_block(&c.plan));
     if (c.plan.beside)
         multiply_beside(&c, ctx);
     each_piece(&c, ctx, op, multiply_piece);

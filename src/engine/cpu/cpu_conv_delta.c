@@ -124,6 +124,17 @@ void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread)
         prepare_up(d, task - down, cpu_conv_delta_scratch(d, thread));
 }
 
+/* The next numbers of a row, maybe beyond its end: the runs of so many rows are too many and too
+ * short for the processor to foresee them, which took a quarter more of the conversion. */
+static void fetch_ahead(const struct weight_view *v, size_t first, size_t n)
+{
+    const size_t bytes = dtype_bytes(v->dtype);
+    const uintptr_t at = (uintptr_t)v->bytes + first * bytes;
+
+    for (size_t i = 0; i < n * bytes; i += 64)
+        __builtin_prefetch((const void *)(at + i));
+}
+
 /* The first of some columns of n rows, with the deltas added. */
 static void merge(const struct conv_delta *d, int block, int row, int n, size_t first,
                   size_t columns, float *to)
@@ -134,9 +145,11 @@ static void merge(const struct conv_delta *d, int block, int row, int n, size_t 
     const size_t taps = kernel_taps(p), stride = sum_stride(p);
     const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
 
-    for (int i = 0; i < n; i++)
-        cpu_conv_delta_convert(p, to + (size_t)i * stride, d->weight,
-                               (size_t)(row + i) * all + (size_t)b.whole * taps + first, columns);
+    for (int i = 0; i < n; i++) {
+        const size_t at = (size_t)(row + i) * all + (size_t)b.whole * taps + first;
+        fetch_ahead(d->weight, at + columns, columns);
+        cpu_conv_delta_convert(p, to + (size_t)i * stride, d->weight, at, columns);
+    }
     const struct cpu_gemm g = {
         .acc = to,
         .acc_stride = stride,
@@ -148,7 +161,8 @@ static void merge(const struct conv_delta *d, int block, int row, int n, size_t 
         .m = n,
         .n = (int)columns,
         .kc_pad = (int)cpu_conv_delta_rank_pad(p),
-        .add = true};
+        .add = true,
+        .coarse = p->coarse};
     p->k->gemm(&g);
 }
 
