@@ -13,8 +13,7 @@ enum {
     MOST_SUB_BYTES = 6 << 20,   /* packed weights of four results */
     TARGET_B_BYTES = 160 << 10, /* one group of packed columns of one block */
     TARGET_GROUP_COLUMNS = 64,
-    SMALLEST_BLOCK = 32,
-    EXACT_DELTA_PART = 32 /* the part of an op's own work up to which added deltas are exact */
+    SMALLEST_BLOCK = 32
 };
 
 static int round_to(int n, int multiple)
@@ -316,22 +315,6 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
     return true;
 }
 
-/* Multiply-adds of the whole picture: the op's own, and what its deltas take besides. */
-static double own_work(const struct cpu_conv_plan *p)
-{
-    const struct conv_region all = cpu_conv_plan_everything(p);
-    return (double)conv_plan_places(p, &all) * p->subs * p->taps *
-           (p->channels[0] + p->channels[1]) * p->weight_rows;
-}
-
-static double delta_work(const struct cpu_conv_plan *p)
-{
-    const struct conv_region all = cpu_conv_plan_everything(p);
-    const double columns = (double)(p->channels[0] + p->channels[1]) * p->kernel * p->kernel;
-    return p->rank * (p->beside ? (double)conv_plan_places(p, &all) * (columns + p->weight_rows)
-                                : columns * p->weight_rows);
-}
-
 /* From the whole picture's shapes. */
 static void choose_way(struct cpu_conv_plan *p)
 {
@@ -342,7 +325,6 @@ static void choose_way(struct cpu_conv_plan *p)
     p->share_a = a_bytes <= b_bytes;
     p->beside = p->share_a && cpu_conv_beside_pays(p, conv_plan_places(p, &all));
     take_subs(p);
-    p->coarse = !p->beside && delta_work(p) * EXACT_DELTA_PART > own_work(p);
 }
 
 bool cpu_conv_plan_is_doubled(const struct graph *g, int op)
@@ -358,8 +340,11 @@ double cpu_conv_plan_delta_work(const struct graph *g, int op, bool *beside)
     struct cpu_conv_plan p = {0};
     take_shapes(&p, g, op);
     choose_way(&p);
+    const struct conv_region all = cpu_conv_plan_everything(&p);
+    const double columns = (double)(p.channels[0] + p.channels[1]) * p.kernel * p.kernel;
     *beside = p.beside;
-    return delta_work(&p);
+    return p.rank * (p.beside ? (double)conv_plan_places(&p, &all) * (columns + p.weight_rows)
+                              : columns * p.weight_rows);
 }
 
 bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, int n_threads,

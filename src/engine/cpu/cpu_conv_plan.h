@@ -76,8 +76,6 @@ struct cpu_conv_plan {
 
     int rank;    /* of the weight's deltas together; 0: none */
     bool beside; /* they are products of their own (cpu_conv_beside.h), of everything at once */
-    bool
-        coarse; /* they are added coarsely (struct cpu_gemm): exactly is much beside the op's own */
 
     /* Blocks along N: panels of nr columns, groups of panels. */
     int n_panels;     /* of n columns; GEGLU has as many again */

@@ -3,8 +3,7 @@
  * A float32 x is carried as two bfloat16 numbers, hi = bf16(x) and lo = bf16(x - hi), and a product
  * is hi*hi + lo*hi + hi*lo in float32: three tile products, with an error of about 2^-17 (Henry,
  * Tang and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For
- * Higher-Precision Computations").  Weights stored in half precision are carried exactly.  A coarse
- * product is hi*hi alone, with an error of at most 2^-8.
+ * Higher-Precision Computations").  Weights stored in half precision are carried exactly.
  *
  * A row: for every 32 numbers of k 32 hi, then 32 lo.  B panel: tap by tap, for every 32 numbers of
  * k four tiles: hi of columns 0-15, of 16-31, then lo.  A B tile has a row for each pair of k. */
@@ -101,35 +100,6 @@ enum {
         _tile_stored(3, (acc_below) + TILE_COLUMNS, acc_stride);                                   \
     } while (0)
 
-/* Of each factor the larger half alone: one product instead of three. */
-#define ADD_COARSE_BLOCK(a, a_below, stride, b)                                                    \
-    do {                                                                                           \
-        _tile_loadd(4, a, stride);                                                                 \
-        _tile_loadd(6, b, 64);                                                                     \
-        _tile_dpbf16ps(0, 4, 6);                                                                   \
-        _tile_loadd(7, (b) + TILE_BYTES, 64);                                                      \
-        _tile_dpbf16ps(1, 4, 7);                                                                   \
-        _tile_loadd(5, a_below, stride);                                                           \
-        _tile_dpbf16ps(2, 5, 6);                                                                   \
-        _tile_dpbf16ps(3, 5, 7);                                                                   \
-    } while (0)
-
-ALWAYS_INLINE void begin_block(const struct cpu_gemm *g, const float *acc, const float *below,
-                               long stride)
-{
-    if (g->add) {
-        _tile_loadd(0, acc, stride);
-        _tile_loadd(1, acc + TILE_COLUMNS, stride);
-        _tile_loadd(2, below, stride);
-        _tile_loadd(3, below + TILE_COLUMNS, stride);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-}
-
 static void multiply_block(const struct cpu_gemm *g, const unsigned char *a, const unsigned char *b,
                            float *acc)
 {
@@ -138,7 +108,17 @@ static void multiply_block(const struct cpu_gemm *g, const unsigned char *a, con
     float *below = acc + TILE_ROWS * g->acc_stride;
     const unsigned char *upper = a, *lower = a;
 
-    begin_block(g, acc, below, acc_stride);
+    if (g->add) {
+        _tile_loadd(0, acc, acc_stride);
+        _tile_loadd(1, acc + TILE_COLUMNS, acc_stride);
+        _tile_loadd(2, below, acc_stride);
+        _tile_loadd(3, below + TILE_COLUMNS, acc_stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
     for (int t = 0; t < g->n_taps; t++) {
         const int end = t + 1 < g->n_taps ? g->kc_pad : g->kc_pad - K_BLOCK;
         upper = a + g->tap[t];
@@ -153,43 +133,15 @@ static void multiply_block(const struct cpu_gemm *g, const unsigned char *a, con
     ADD_LAST_BLOCK(upper, lower, stride, b, acc, below, acc_stride);
 }
 
-static void multiply_coarse(const struct cpu_gemm *g, const unsigned char *a,
-                            const unsigned char *b, float *acc)
-{
-    const long stride = (long)g->a_stride;
-    const long acc_stride = (long)(g->acc_stride * sizeof(float));
-    float *below = acc + TILE_ROWS * g->acc_stride;
-
-    begin_block(g, acc, below, acc_stride);
-    for (int t = 0; t < g->n_taps; t++) {
-        const unsigned char *upper = a + g->tap[t], *lower = upper + TILE_ROWS * g->a_stride;
-        for (int k = 0; k < g->kc_pad; k += K_BLOCK) {
-            ADD_COARSE_BLOCK(upper, lower, stride, b);
-            upper += A_BLOCK_BYTES;
-            lower += A_BLOCK_BYTES;
-            b += B_BLOCK_BYTES;
-        }
-    }
-    _tile_stored(0, acc, acc_stride);
-    _tile_stored(1, acc + TILE_COLUMNS, acc_stride);
-    _tile_stored(2, below, acc_stride);
-    _tile_stored(3, below + TILE_COLUMNS, acc_stride);
-}
-
 static void gemm(const struct cpu_gemm *g)
 {
     const size_t panel = (size_t)g->n_taps * (size_t)g->kc_pad * PANEL_COLUMNS * sizeof(float);
     const unsigned char *b = g->b;
 
     for (int j = 0; j < g->n; j += PANEL_COLUMNS, b += panel)
-        for (int i = 0; i < g->m; i += PANEL_ROWS) {
-            const unsigned char *a = (const unsigned char *)g->a + (size_t)i * g->a_stride;
-            float *acc = g->acc + (size_t)i * g->acc_stride + j;
-            if (g->coarse)
-                multiply_coarse(g, a, b, acc);
-            else
-                multiply_block(g, a, b, acc);
-        }
+        for (int i = 0; i < g->m; i += PANEL_ROWS)
+            multiply_block(g, (const unsigned char *)g->a + (size_t)i * g->a_stride, b,
+                           g->acc + (size_t)i * g->acc_stride + j);
 }
 
 /* The two halves of 32 numbers, first's 16 in front. */

@@ -33,7 +33,6 @@ struct cpu_gemm {
         *b; /* panels, one after another, each n_taps * kc_pad * nr * 4 bytes; 64-byte aligned */
     int m, n, kc_pad;
     bool add;
-    bool coarse; /* eight bits of each factor's significand will do; a table may ignore it */
 };
 
 /* Brings rows to A form: y = x*scale + shift (both NULL: y = x), then y*sigmoid(y) if silu. */

@@ -168,25 +168,20 @@ static void product_free(struct product *p)
 }
 
 /* Rows from..from+m-1 of the product into acc. */
-static struct cpu_gemm describe(const struct product *p, float *acc, int from, int m)
-{
-    const size_t a_stride = p->a_row * (size_t)p->s->step;
-    return (struct cpu_gemm){.acc = acc,
-                             .acc_stride = p->acc_stride,
-                             .a = p->a + (size_t)p->first * p->a_row + (size_t)from * a_stride,
-                             .a_stride = a_stride,
-                             .tap = p->tap,
-                             .n_taps = p->s->taps,
-                             .b = p->panels,
-                             .m = m,
-                             .n = p->s->n,
-                             .kc_pad = p->kc_pad};
-}
-
 static void multiply(const struct product *p, float *acc, int from, int m, bool add)
 {
-    struct cpu_gemm g = describe(p, acc, from, m);
-    g.add = add;
+    const size_t a_stride = p->a_row * (size_t)p->s->step;
+    const struct cpu_gemm g = {.acc = acc,
+                               .acc_stride = p->acc_stride,
+                               .a = p->a + (size_t)p->first * p->a_row + (size_t)from * a_stride,
+                               .a_stride = a_stride,
+                               .tap = p->tap,
+                               .n_taps = p->s->taps,
+                               .b = p->panels,
+                               .m = m,
+                               .n = p->s->n,
+                               .kc_pad = p->kc_pad,
+                               .add = add};
     p->k->gemm(&g);
 }
 
@@ -230,35 +225,6 @@ static void multiplies_like_double_precision(const struct cpu_kernels *k)
             fprintf(stderr, "%s, %s: %g, %g\n", k->name, p.s->why, once, twice);
         CHECK(once <= tolerance);
         CHECK(twice <= tolerance);
-        product_free(&p);
-    }
-}
-
-static void round_to_bf16(float *x, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        x[i] = dtype_f32_from_bf16(dtype_bf16_from_f32(x[i]));
-}
-
-/* A table that carries halves takes the larger ones, no more and no less; the others ignore it. */
-static void multiplies_coarsely_by_larger_halves(const struct cpu_kernels *k)
-{
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        struct product p;
-        product_new(&p, k, &shapes[i]);
-        struct cpu_gemm g = describe(&p, p.acc, 0, p.s->m);
-        g.coarse = true;
-        k->gemm(&g);
-        g.add = true;
-        k->gemm(&g);
-        if (!k->a_is_f32) {
-            round_to_bf16(p.field, (size_t)p.rows * (size_t)p.s->kc);
-            round_to_bf16(p.weights, (size_t)(p.s->n * p.s->kc * p.s->taps));
-        }
-        const double error = worst_error(&p, 2);
-        if (!(error <= 2e-6))
-            fprintf(stderr, "%s, coarse %s: %g\n", k->name, p.s->why, error);
-        CHECK(error <= 2e-6);
         product_free(&p);
     }
 }
@@ -430,7 +396,6 @@ int main(void)
         const int failures = test_failures;
         cpu_kernels_thread_begin(k[i]);
         multiplies_like_double_precision(k[i]);
-        multiplies_coarsely_by_larger_halves(k[i]);
         gives_the_same_bits_however_rows_are_split(k[i]);
         gives_the_same_bits_however_k_is_split(k[i]);
         packs_columns_like_weights(k[i]);
