@@ -26,6 +26,7 @@ struct options {
     const char *upscaler;
     const char *loras[BENCH_LORA_MAX]; /* with the model: what they cost */
     int n_loras;
+    bool anew; /* LoRAs in every step */
     int width, height;
     int threads; /* 0: one per physical core */
     int runs;
@@ -37,7 +38,8 @@ static void print_help(void)
 {
     puts(
         "usage: bench [--isa NAME|all] [--threads N] [--runs N] [--only SUBSTRING] [--json]\n"
-        "       [--model PATH [--lora FILE | --plans] | --upscaler PATH] [--width N] [--height N]\n"
+        "       [--model PATH [--lora FILE [--anew] | --plans] | --upscaler PATH] [--width N] "
+        "[--height N]\n"
         "\n"
         "Measures memory, float32 multiply-adds and the engine's operations.\n"
         "  --isa NAME        instruction set (portable, avx2, avx512, amx, neon); all: each that\n"
@@ -50,6 +52,9 @@ static void print_help(void)
         "  --lora FILE       with a model: a guided step with it and one without, by turns; may "
         "be\n"
         "                    repeated\n"
+        "  --anew            LoRAs are added in every step, as where weights are streamed, and "
+        "not\n"
+        "                    merged in the first one\n"
         "  --plans           planning for that model instead, for every budget from ample to none\n"
         "  --upscaler PATH   an upscaler's network instead, on a picture\n"
         "  --width N, --height N  the picture; 512\n"
@@ -89,6 +94,10 @@ static bool read_options(struct options *o, char **argv, struct error *err)
         const char *name = *arg;
         if (strcmp(name, "--json") == 0) {
             o->json = true;
+            continue;
+        }
+        if (strcmp(name, "--anew") == 0) {
+            o->anew = true;
             continue;
         }
         if (strcmp(name, "--plans") == 0) {
@@ -157,10 +166,16 @@ static bool measure_isa(struct bench_report *r, const struct options *o, const c
     struct backend *b = NULL;
     if (!cpu_backend_open(&b, r->threads, isa, err))
         return false;
+    const struct bench_lora_options lora = {.model = o->model,
+                                            .loras = o->loras,
+                                            .n_loras = o->n_loras,
+                                            .width = o->width,
+                                            .height = o->height,
+                                            .anew = o->anew,
+                                            .print = !o->json};
     const bool ok =
         o->upscaler  ? bench_upscale_run(r, b, isa, o->upscaler, o->width, o->height, !o->json, err)
-        : o->n_loras ? bench_lora_run(r, b, isa, o->model, o->loras, o->n_loras, o->width,
-                                      o->height, !o->json, err)
+        : o->n_loras ? bench_lora_run(r, b, isa, &lora, err)
         : o->model && o->plans
             ? bench_plan_run(r, b, isa, o->model, o->width, o->height, !o->json, err)
         : o->model

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* Each network has a mapping of the model to itself: deltas are merged into one of them. */
 struct bench {
-    struct model *model;
+    struct model *plain_model, *model;
     struct lora_set *loras;
     struct network plain, with;
+    double plain_first_s, with_first_s; /* steps that read the weights, and merge the deltas */
     double plain_s[BENCH_REPORT_MAX_RUNS], with_s[BENCH_REPORT_MAX_RUNS];
     /* What a step with them takes of one without, pair by pair: by the clock, and processor time
      * of all threads. */
@@ -31,17 +33,6 @@ static bool open_loras(struct lora_set *s, const struct model *m, const char *co
     return s->n_warnings == 0 || error_set(err, ERROR_INVALID, "%s", s->warnings[0]);
 }
 
-static bool start(struct network *n, const struct bench *x, const struct lora_set *loras,
-                  struct backend *b, int width, int height, struct error *err)
-{
-    const struct network_options options = {.loras = loras};
-    const int scale = vae_scale(&model_view(x->model)->vae);
-
-    return network_unet(n, x->model, b, 2, height / scale, width / scale, &options, err) &&
-           exec_start(n->exec, NULL, err) && bench_model_fill(n, err) &&
-           exec_run(n->exec, NULL, NULL, err);
-}
-
 /* What all threads have computed: on a busy machine steadier than what a clock on the wall says. */
 static double processor_seconds(void)
 {
@@ -57,6 +48,21 @@ static bool timed(double *seconds, double *cpu_s, struct network *n, struct erro
     *seconds = clock_seconds() - begin;
     *cpu_s = processor_seconds() - cpu_begin;
     return ok;
+}
+
+static bool start(struct network *n, double *first_s, const struct model *m,
+                  const struct lora_set *loras, struct backend *b,
+                  const struct bench_lora_options *o, struct error *err)
+{
+    const struct network_options options = {.loras = loras};
+    const int scale = vae_scale(&model_view(m)->vae);
+    double cpu_s;
+
+    if (!network_unet(n, m, b, 2, o->height / scale, o->width / scale, &options, err))
+        return false;
+    weights_set_policy(n->weights, o->anew ? WEIGHTS_HELD : WEIGHTS_MERGED);
+    return exec_start(n->exec, NULL, err) && bench_model_fill(n, err) &&
+           timed(first_s, &cpu_s, n, err);
 }
 
 static bool measure(struct bench *x, int runs, struct error *err)
@@ -95,11 +101,12 @@ static void print_both(const struct bench_report *r, struct bench *x)
            median_excess(x->ratio, r->runs), median_excess(x->cpu_ratio, r->runs), r->runs,
            (double)(x->with.resident_bytes - x->plain.resident_bytes) / 1e6,
            ((double)x->with.arena_bytes - (double)x->plain.arena_bytes) / 1e6);
+    printf("the first step took %.2f s with them and %.2f s without\n", x->with_first_s,
+           x->plain_first_s);
 }
 
-bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa, const char *model,
-                    const char *const *loras, int n_loras, int width, int height, bool print,
-                    struct error *err)
+bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa,
+                    const struct bench_lora_options *o, struct error *err)
 {
     struct bench *x = calloc(1, sizeof *x);
     char what[64];
@@ -108,20 +115,23 @@ bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa, 
         free(x);
         return error_set(err, ERROR_MEMORY, "no memory to measure LoRAs");
     }
-    bool ok = model_open(&x->model, model, err) &&
-              open_loras(x->loras, x->model, loras, n_loras, err) &&
-              start(&x->plain, x, NULL, b, width, height, err) &&
-              start(&x->with, x, x->loras, b, width, height, err) && measure(x, r->runs, err);
-    snprintf(what, sizeof what, "guided step %dx%d", width, height);
+    bool ok = model_open(&x->plain_model, o->model, err) && model_open(&x->model, o->model, err) &&
+              open_loras(x->loras, x->model, o->loras, o->n_loras, err) &&
+              start(&x->plain, &x->plain_first_s, x->plain_model, NULL, b, o, err) &&
+              start(&x->with, &x->with_first_s, x->model, x->loras, b, o, err) &&
+              measure(x, r->runs, err);
+    snprintf(what, sizeof what, "guided step %dx%d", o->width, o->height);
     ok = ok && bench_report_add(r, what, isa, x->plain.flops, x->plain_s, r->runs, err);
-    snprintf(what, sizeof what, "guided step %dx%d, %d LoRAs", width, height, n_loras);
+    snprintf(what, sizeof what, "guided step %dx%d, %d LoRAs%s", o->width, o->height, o->n_loras,
+             o->anew ? " added anew" : "");
     ok = ok && bench_report_add(r, what, isa, x->with.flops, x->with_s, r->runs, err);
-    if (ok && print)
+    if (ok && o->print)
         print_both(r, x);
     network_clear(&x->plain);
     network_clear(&x->with);
     lora_set_clear(x->loras);
     model_close(x->model);
+    model_close(x->plain_model);
     free(x->loras);
     free(x);
     return ok;

@@ -8,9 +8,19 @@
 
 enum { BENCH_LORA_MAX = 16 };
 
-/* Adds both steps' results; printing tells the ratio of their medians and the bytes, too. */
-bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa, const char *model,
-                    const char *const *loras, int n_loras, int width, int height, bool print,
-                    struct error *err) MUST_CHECK;
+struct bench_lora_options {
+    const char *model;
+    const char *const *loras;
+    int n_loras;
+    int width, height;
+    bool anew; /* added in every step, as where weights are streamed, instead of merged in the first
+                */
+    bool print;
+};
+
+/* Adds both steps' results; printing tells the medians of the pairs' ratios, the bytes and what the
+ * first step took, too. */
+bool bench_lora_run(struct bench_report *r, struct backend *b, const char *isa,
+                    const struct bench_lora_options *o, struct error *err) MUST_CHECK;
 
 #endif

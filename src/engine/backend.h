@@ -14,8 +14,9 @@ enum { BACKEND_ALIGN = 64 }; /* every offset in the arena is a multiple of this 
 struct backend_needs {
     size_t workspace_bytes; /* scratch in the arena while the op runs, all threads together */
     double flops;
-    double bytes;   /* moved to and from memory, an estimate */
-    double seconds; /* modelled from the device's measured rates */
+    double bytes;         /* moved to and from memory, an estimate */
+    double seconds;       /* modelled from the device's measured rates */
+    double merge_seconds; /* of these, what is saved once its weight's deltas are merged */
 };
 
 /* How numbers lie in the host's arrays. */

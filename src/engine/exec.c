@@ -91,6 +91,11 @@ double exec_flops(const struct exec *e)
     return e->layout.flops;
 }
 
+double exec_merge_seconds(const struct exec *e)
+{
+    return e->layout.merge_seconds;
+}
+
 double exec_seconds(const struct exec *e)
 {
     return e->layout.seconds;

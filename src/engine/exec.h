@@ -38,6 +38,8 @@ size_t exec_first_run_bytes(const struct exec *e);
 
 double exec_flops(const struct exec *e);
 double exec_seconds(const struct exec *e); /* modelled, of one run */
+double
+exec_merge_seconds(const struct exec *e); /* of these, what is saved once deltas are merged */
 
 /* Uses arena (at least exec_arena_bytes, from the backend's arena_new, borrowed), or takes one of
  * its own when arena is NULL. */

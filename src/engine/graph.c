@@ -18,6 +18,7 @@ struct graph {
     int n_tensors, cap_tensors;
     int n_weights, cap_weights;
     enum graph_attention_mode attention;
+    bool rounds_deltas, keeps_apart;
     struct error failure; /* first one; ERROR_NONE while all is well */
 };
 
@@ -648,6 +649,60 @@ bool graph_add_rank(struct graph *g, int weight, int rank)
     }
     w->delta_rank += rank;
     return true;
+}
+
+/* A prompt's tokens, a UNet's middle. */
+enum { FEW_PLACES = 128, GUIDED = 2 };
+
+/* What all such ops may take of a run. */
+static const double APART_SHARE = 0.01;
+
+/* Multiply-adds of a product with one factor's row and the other's column, of those with the
+ * weight; 0 where there is no delta. */
+static double delta_share(const struct graph *g, int op)
+{
+    const struct graph_op *o = &g->ops[op];
+    const struct graph_weight *w = o->kind == GRAPH_OP_CONV ? &g->weights[o->u.conv.weight] : NULL;
+    double columns = 1;
+
+    if (!w || !w->delta_rank)
+        return 0;
+    for (int i = 1; i < w->n_dims; i++)
+        columns *= (double)w->dims[i];
+    return 1 / columns + 1 / (double)w->dims[0];
+}
+
+/* So few places that keeping deltas apart is less work than adding them to the weight. */
+static bool is_few(const struct graph *g, int op)
+{
+    const struct graph_shape s = g->tensors[g->ops[op].out].shape;
+    const double share = delta_share(g, op);
+
+    return share > 0 && s.h * s.w <= FEW_PLACES && (double)(GUIDED * s.h * s.w) * share < 1;
+}
+
+void graph_round_deltas(struct graph *g)
+{
+    double apart = 0, all = 0;
+
+    for (int op = 0; op < g->n_ops; op++) {
+        const double flops = graph_op_flops(g, op);
+        all += flops;
+        if (is_few(g, op))
+            apart += flops * g->weights[g->ops[op].u.conv.weight].delta_rank * delta_share(g, op);
+    }
+    g->rounds_deltas = true;
+    g->keeps_apart = apart <= APART_SHARE * all;
+}
+
+bool graph_keeps_deltas_apart(const struct graph *g, int op)
+{
+    return g->keeps_apart && is_few(g, op);
+}
+
+bool graph_rounds_deltas(const struct graph *g)
+{
+    return g->rounds_deltas;
 }
 
 int graph_n_weights(const struct graph *g)

@@ -200,6 +200,17 @@ int graph_weight(struct graph *g, int n_dims, const int64_t *dims, const char *f
  * is laid out.  Returns false when GRAPH_MAX_RANK is exceeded or something else reads the weight.
  */
 bool graph_add_rank(struct graph *g, int weight, int rank) MUST_CHECK;
+/* Weights with deltas are rounded to float16 (float32 where they are that), as if they were stored
+ * so: adding deltas anew in every run and merging them then give the same results.  After the last
+ * graph_add_rank, before the graph is laid out.  Without it sums are exact, and ops may keep deltas
+ * apart from the weight as they like. */
+void graph_round_deltas(struct graph *g);
+bool graph_rounds_deltas(const struct graph *g);
+/* Whether a convolution of such a graph keeps its deltas apart even so, exact and never merged: it
+ * has few places, where adding them anew costs much, and those of all such ops together cost next
+ * to nothing.  By one picture's places: several at once and one after the other give the same
+ * results. */
+bool graph_keeps_deltas_apart(const struct graph *g, int op);
 /* A tensor that convolutions write piece by piece (`into`). */
 int graph_picture(struct graph *g, struct graph_shape shape);
 /* The same of a picture full_h rows high, of which shape.h rows are kept; a picture where that is

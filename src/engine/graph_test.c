@@ -381,8 +381,51 @@ static void adds_rows_up_without_a_gap(void)
     }
 }
 
+/* A layer of many places and one of few, of as many numbers, with a delta each.  Of the work of
+ * both, keeping the small one's apart takes places / (places + many) of rank (1/1024 + 1/1024). */
+static void keeps_small_deltas_apart_while_they_cost_next_to_nothing(void)
+{
+    static const struct {
+        const char *why;
+        int places, many, rank;
+        bool apart;
+    } row[] = {
+        {"0.8 %", 77, 77, 4, true},
+        {"1.2 %", 77, 77, 6, false},
+        {"0.98 %, beside many places", 77, 400, 31, true},
+        {"1.04 %, beside many places", 77, 400, 33, false},
+        {"few places", 128, 100000, 1, true},
+        {"not few", 129, 100000, 1, false},
+        {"no delta", 77, 77, 0, false},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct graph *g = graph_new();
+        const int x = graph_input(g, (struct graph_shape){2, 1024, 1, row[i].places});
+        const int y = graph_input(g, (struct graph_shape){2, 1024, 1, row[i].many});
+        struct graph_conv op = {.in.x = x, .out_c = 1024, .kernel = 1, .stride = 1};
+        const int64_t dims[] = {1024, 1024};
+        for (int k = 0; k < 2; k++) {
+            op.in.x = k ? y : x;
+            op.weight = graph_weight(g, 2, dims, "w%d", k);
+            CHECK(graph_conv(g, &op) > 0);
+        }
+        for (int k = 1; k <= 2 && row[i].rank; k++)
+            CHECK(graph_add_rank(g, k, row[i].rank));
+        CHECK(!graph_rounds_deltas(g) && !graph_keeps_deltas_apart(g, 0));
+        graph_round_deltas(g);
+        const bool apart = graph_keeps_deltas_apart(g, 0);
+        if (apart != row[i].apart)
+            fprintf(stderr, "%s\n", row[i].why);
+        CHECK(apart == row[i].apart && graph_rounds_deltas(g));
+        CHECK(!graph_keeps_deltas_apart(g, 1) || (row[i].many <= 128 && apart));
+        graph_free(g);
+    }
+}
+
 int main(void)
 {
+    keeps_small_deltas_apart_while_they_cost_next_to_nothing();
     adds_rows_up_without_a_gap();
     knows_the_shapes_of_convolutions();
     knows_the_shapes_of_the_rest();

@@ -132,6 +132,7 @@ static bool collect_blocks(struct maker *m, struct layout *l, struct error *err)
             return false;
         l->flops += needs->flops;
         l->seconds += needs->seconds;
+        l->merge_seconds += needs->merge_seconds;
         m->work_block[op] =
             needs->workspace_bytes ? new_block(m, op, op, needs->workspace_bytes) : -1;
     }

@@ -15,7 +15,8 @@ struct layout {
     size_t arena_bytes;
     bool is_placed; /* false: too large for the limit, and of no use but for its bytes */
     double flops;
-    double seconds; /* modelled time of one run */
+    double seconds;       /* modelled time of one run */
+    double merge_seconds; /* of these, what is saved once deltas are merged */
 };
 
 /* Where more than most_bytes (0: no limit) are needed, it gives up early: is_placed is false, and

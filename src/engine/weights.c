@@ -2,8 +2,10 @@
 
 #include "base/assert.h"
 #include "engine/weights_deltas.h"
+#include "engine/weights_merge.h"
 #include "engine/weights_stream.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 struct weights {
@@ -17,6 +19,7 @@ struct weights {
     struct weights_pieces *pieces; /* by op; NULL: every weight is read as a whole */
     int64_t *piece_rows;           /* likewise */
     struct weights_deltas *deltas; /* NULL: none */
+    struct weights_merge *merge;   /* NULL: nothing is merged */
 };
 
 static size_t view_bytes(const struct weight_view *v)
@@ -176,6 +179,8 @@ void weights_free(struct weights *w)
 {
     if (!w)
         return;
+    weights_restore(w);
+    weights_merge_free(w->merge);
     close_stream(w);
     weights_deltas_free(w->deltas);
     free(w->views);
@@ -198,6 +203,8 @@ bool weights_add_delta(struct weights *w, int weight, const struct weight_delta 
 int weights_find_deltas(const struct weights *w, int weight, const struct weight_delta **out)
 {
     *out = NULL;
+    if (w->merge && weights_merge_has(w->merge, weight))
+        return 0;
     return w->deltas ? weights_deltas_find(w->deltas, weight, out) : 0;
 }
 
@@ -262,8 +269,10 @@ size_t weights_first_run_bytes(const struct weights *w, const struct graph *g,
 
 void weights_set_policy(struct weights *w, enum weights_policy policy)
 {
-    if (policy != w->policy)
+    if ((policy == WEIGHTS_STREAMED) != (w->policy == WEIGHTS_STREAMED))
         weights_drop(w);
+    else if (policy != w->policy)
+        weights_restore(w);
     w->policy = policy;
 }
 
@@ -276,6 +285,53 @@ void weights_drop(struct weights *w)
     weights_pages_rejoin(w->pages);
     if (w->deltas)
         weights_deltas_drop(w->deltas);
+    if (w->merge)
+        weights_merge_forget(w->merge, w->views);
+}
+
+size_t weights_delta_target_bytes(const struct weights *w)
+{
+    const struct weight_delta *list;
+    size_t bytes = 0;
+
+    for (int i = 0; w->deltas && i < w->n; i++)
+        if (weights_deltas_find(w->deltas, i + 1, &list))
+            bytes += view_bytes(&w->views[i]);
+    return bytes;
+}
+
+void weights_restore(struct weights *w)
+{
+    if (w->merge && weights_merge_has_any(w->merge))
+        weights_drop(w);
+}
+
+void *weights_merge_begin(struct weights *w, int weight)
+{
+    const struct weight_delta *deltas;
+
+    if (w->policy != WEIGHTS_MERGED || !w->pages || !weights_find_deltas(w, weight, &deltas))
+        return NULL;
+    if (!w->merge)
+        w->merge = weights_merge_new(w->n);
+    if (!w->merge || !weights_merge_open(&w->views[weight - 1]))
+        return NULL;
+    return (void *)(uintptr_t)w->views[weight - 1].bytes;
+}
+
+int weights_merge_tasks(const struct weights *w, int weight)
+{
+    return weights_merge_pieces(&w->views[weight - 1]);
+}
+
+void weights_merge_bring_pages(const struct weights *w, int weight, int task)
+{
+    weights_merge_bring(&w->views[weight - 1], task);
+}
+
+void weights_merge_end(struct weights *w, int weight)
+{
+    weights_merge_close(w->merge, weight, &w->views[weight - 1]);
 }
 
 static bool streams(const struct weights *w)

@@ -1,6 +1,7 @@
 /* Where each weight of a graph lives, and when.
  *
- * Nothing is copied: weights stay in the mapped files, and the kernels read them as stored.  Which
+ * Nothing is copied: weights stay in the mapped files, and the kernels read them as stored; only
+ * where deltas are merged the process has pages of its own, in the place of the file's.  Which
  * tensor of a model is which weight is weights_bind's business. */
 #ifndef ENGINE_WEIGHTS_H
 #define ENGINE_WEIGHTS_H
@@ -32,8 +33,8 @@ void weights_free(struct weights *w);
 
 const struct weight_view *weights_find(const struct weights *w, int weight);
 
-/* factor * up * down, added to a weight as its numbers are brought to the form that products want:
- * no merged copy exists, and the weight stays as it lies in its file. */
+/* factor * up * down, added to a weight: as its numbers are brought to the form that products want,
+ * whenever they are read, or once and for all (WEIGHTS_MERGED).  The file stays as it is. */
 struct weight_delta {
     struct weight_view up;   /* [rows of the weight][rank] */
     struct weight_view down; /* [rank][numbers in a row of the weight] */
@@ -46,7 +47,7 @@ struct weight_delta {
 bool weights_add_delta(struct weights *w, int weight, const struct weight_delta *delta,
                        struct error *err) MUST_CHECK;
 
-/* A weight's deltas, borrowed; returns how many. */
+/* A weight's deltas that are still to be added, borrowed; returns how many: 0 once it is merged. */
 int weights_find_deltas(const struct weights *w, int weight, const struct weight_delta **out);
 
 /* How an op reads the weight of a convolution, as its device says: `rounds` times from the first
@@ -79,6 +80,7 @@ size_t weights_resident_bytes(const struct weights *w);
 
 enum weights_policy {
     WEIGHTS_HELD,    /* pages come as they are touched and stay until weights_drop */
+    WEIGHTS_MERGED,  /* the same; ops merge deltas into the weights that they read, for good */
     WEIGHTS_STREAMED /* pages are there for the op that runs and the next large one, or their pieces
                       */
 };
@@ -93,11 +95,35 @@ size_t weights_peak_resident_bytes(const struct weights *w, enum weights_policy 
 size_t weights_first_run_bytes(const struct weights *w, const struct graph *g,
                                const size_t *touched);
 
-/* Between runs only.  Changes no result.  Held at first; weights that are not mapped stay so. */
+/* Between runs only.  Changes no result where deltas are rounded (graph_round_deltas); without that
+ * they are never merged.  Held at first; weights that are not mapped stay so. */
 void weights_set_policy(struct weights *w, enum weights_policy policy);
 
-/* Gives the pages back to the system; the next use reads them again from the file. */
+/* Gives the pages back to the system; the next use reads them again from the file, without what was
+ * merged.  weights_free does it where something was. */
 void weights_drop(struct weights *w);
+
+/* Of all weights that have deltas, as stored. */
+size_t weights_delta_target_bytes(const struct weights *w);
+
+/* As weights_drop if something was merged, else nothing.  Other weights in the same mapping must be
+ * restored before they are used: pages belong to the mapping, and they would merge once more. */
+void weights_restore(struct weights *w);
+
+/* What a weight is with its deltas added, in memory or rounded for the moment. */
+static inline enum dtype weights_merged_dtype(enum dtype stored)
+{
+    return stored == DTYPE_F32 ? DTYPE_F32 : DTYPE_F16;
+}
+
+/* In a run, by its thread: where the op at hand may write all numbers of a weight anew, its deltas
+ * added, as weights_merged_dtype; NULL: not under this policy, it has no deltas or has them
+ * already, or the system refuses.  From weights_merge_end on weights_find tells of the new ones. */
+void *weights_merge_begin(struct weights *w, int weight);
+/* Before anything is written, by any threads: work that the system would else do page by page. */
+int weights_merge_tasks(const struct weights *w, int weight);
+void weights_merge_bring_pages(const struct weights *w, int weight, int task);
+void weights_merge_end(struct weights *w, int weight);
 
 /* Around the use of each op's weights, op after op, by the thread that runs the graph; finish ends
  * every run, also one that stopped early. */

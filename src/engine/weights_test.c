@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static struct graph *graph_of(int n_weights)
@@ -71,9 +72,146 @@ static void counts_pages_that_weights_share_once(void)
     free(memory);
 }
 
+enum { MERGED_COUNT = 300000, MERGED_AT = 1001, MERGED_WEIGHTS = 3 };
+
+/* Three weights in a private mapping of a file of ones, in a page more than they need; the first
+ * two, of bfloat16 and float32, have a delta each. */
+struct merging {
+    struct graph *g;
+    struct weights *w;
+    FILE *file;
+    unsigned char *bytes;
+    size_t n;
+    struct weight_view views[MERGED_WEIGHTS];
+};
+
+static void open_merging(struct merging *m, enum weights_policy policy)
+{
+    static const float one[1] = {1};
+    const int64_t dims[] = {MERGED_COUNT, 1};
+    const struct weight_view v = {one, DTYPE_F32, 1};
+    const struct weight_delta delta = {.up = v, .down = v, .rank = 1, .factor = 1};
+    struct error err = {0};
+
+    *m = (struct merging){.g = graph_new(), .file = tmpfile()};
+    const int x = graph_input(m->g, (struct graph_shape){1, 1, 1, 1});
+    for (int i = 0; i < MERGED_WEIGHTS; i++) {
+        const struct graph_conv op = {.in.x = x,
+                                      .weight = graph_weight(m->g, 2, dims, "w%d", i),
+                                      .out_c = MERGED_COUNT,
+                                      .kernel = 1,
+                                      .stride = 1};
+        m->views[i].dtype = i == 1 ? DTYPE_F32 : DTYPE_BF16;
+        m->views[i].count = MERGED_COUNT;
+        (void)graph_conv(m->g, &op);
+        m->n += MERGED_COUNT * dtype_bytes(m->views[i].dtype);
+    }
+    CHECK(graph_check(m->g, &err) && m->file);
+    for (size_t i = 0; i < MERGED_AT + m->n; i++)
+        fputc(1, m->file);
+    CHECK(fflush(m->file) == 0);
+    m->bytes = mmap(NULL, MERGED_AT + m->n, PROT_READ, MAP_PRIVATE, fileno(m->file), 0);
+    CHECK(m->bytes != MAP_FAILED);
+    size_t at = MERGED_AT;
+    for (int i = 0; i < MERGED_WEIGHTS; i++) {
+        m->views[i].bytes = m->bytes + at;
+        at += MERGED_COUNT * dtype_bytes(m->views[i].dtype);
+    }
+    CHECK(weights_from_mapping(&m->w, m->g, m->views, &err) &&
+          weights_set_orders(m->w, m->g, NULL, &err));
+    for (int i = 1; i < MERGED_WEIGHTS; i++)
+        CHECK(graph_add_rank(m->g, i, 1) && weights_add_delta(m->w, i, &delta, &err));
+    weights_set_policy(m->w, policy);
+}
+
+static void close_merging(struct merging *m)
+{
+    weights_free(m->w);
+    graph_free(m->g);
+    munmap(m->bytes, MERGED_AT + m->n);
+    fclose(m->file);
+}
+
+/* Bytes of the mapping that are not the file's. */
+static size_t count_changed(const struct merging *m)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < MERGED_AT + m->n; i++)
+        n += m->bytes[i] != 1;
+    return n;
+}
+
+static void merge(struct merging *m, int weight)
+{
+    const struct weight_view *v = &m->views[weight - 1];
+    unsigned char *to = weights_merge_begin(m->w, weight);
+
+    CHECK(to && to == v->bytes);
+    for (int i = 0; i < weights_merge_tasks(m->w, weight); i++)
+        weights_merge_bring_pages(m->w, weight, i);
+    /* What brings pages changes nothing, in them or in those that another weight shares. */
+    for (size_t i = 0; i < MERGED_COUNT * dtype_bytes(v->dtype); i++)
+        CHECK(((const unsigned char *)v->bytes)[i] == 1);
+    if (to)
+        memset(to, 7, MERGED_COUNT * dtype_bytes(v->dtype));
+    weights_merge_end(m->w, weight);
+}
+
+static void merges_in_its_own_pages_alone(void)
+{
+#ifdef __linux__
+    const struct weight_delta *deltas;
+    struct merging m;
+
+    open_merging(&m, WEIGHTS_MERGED);
+    CHECK(weights_delta_target_bytes(m.w) == MERGED_COUNT * (2 + 4));
+    CHECK(!weights_merge_begin(m.w, 3)); /* has no delta */
+    const size_t resident = weights_resident_bytes(m.w);
+    merge(&m, 2);
+    CHECK(count_changed(&m) == MERGED_COUNT * 4);
+    merge(&m, 1);
+    CHECK(count_changed(&m) == MERGED_COUNT * (2 + 4)); /* the page that they share has both */
+    CHECK(!weights_merge_begin(m.w, 1));                /* once is enough */
+    CHECK(weights_resident_bytes(m.w) == resident);
+    CHECK(weights_find(m.w, 1)->dtype == DTYPE_F16 && weights_find(m.w, 2)->dtype == DTYPE_F32);
+    CHECK(weights_find_deltas(m.w, 1, &deltas) == 0 && weights_find_deltas(m.w, 2, &deltas) == 0);
+    rewind(m.file);
+    for (size_t i = 0; i < MERGED_AT + m.n; i++)
+        CHECK(fgetc(m.file) == 1);
+
+    weights_restore(m.w);
+    CHECK(count_changed(&m) == 0);
+    CHECK(weights_find(m.w, 1)->dtype == DTYPE_BF16 && weights_find_deltas(m.w, 1, &deltas) == 1);
+    merge(&m, 1); /* and again */
+    weights_set_policy(m.w, WEIGHTS_HELD);
+    CHECK(count_changed(&m) == 0 && !weights_merge_begin(m.w, 1));
+    weights_set_policy(m.w, WEIGHTS_MERGED);
+    merge(&m, 2);
+    weights_free(m.w);
+    m.w = NULL;
+    CHECK(count_changed(&m) == 0);
+    close_merging(&m);
+#endif
+}
+
+static void merges_only_where_it_is_told(void)
+{
+    static const enum weights_policy policies[] = {WEIGHTS_HELD, WEIGHTS_STREAMED};
+    struct merging m;
+
+    for (int i = 0; i < 2; i++) {
+        open_merging(&m, policies[i]);
+        CHECK(!weights_merge_begin(m.w, 1));
+        weights_restore(m.w); /* nothing to do */
+        close_merging(&m);
+    }
+}
+
 int main(void)
 {
     finds_what_it_was_given();
     counts_pages_that_weights_share_once();
+    merges_in_its_own_pages_alone();
+    merges_only_where_it_is_told();
     return TEST_END();
 }

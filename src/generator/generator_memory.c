@@ -72,6 +72,8 @@ static int list_levers(char out[MAX_LEVERS][LEVER_BYTES], const struct gen_plan 
                  l->vae_again);
     if (l->stream_vae)
         snprintf(out[n++], LEVER_BYTES, "VAE's weights streamed");
+    if (l->merge_loras)
+        snprintf(out[n++], LEVER_BYTES, "LoRAs merged into the UNet in its first step");
     if (!l->offload)
         snprintf(out[n++], LEVER_BYTES, "all networks stay in memory");
     return n;

@@ -19,7 +19,7 @@ bool generator_memory_plan(struct plan_size *out, struct plan_size_ask *ask,
 /* The fixed lines, then the plan's. */
 void generator_memory_tell(const struct plan_size *p, const struct log *log);
 
-enum { GENERATOR_MEMORY_LEVERS_BYTES = 400 };
+enum { GENERATOR_MEMORY_LEVERS_BYTES = 480 };
 
 /* The lines of generator_memory_tell as a JSON array, and the levers as one of their words.  NULL:
  * no memory. */

@@ -37,12 +37,12 @@ static json_t *levers_json(const struct gen_plan *p)
     static const char *const attention[] = {"streaming", "sliced", "plain"};
     const struct plan_levers *l = &p->levers;
 
-    return json_pack("{s:b, s:b, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i}", "offload", l->offload,
-                     "stream_text", l->stream_text, "stream_unet", l->stream, "stream_vae",
-                     l->stream_vae, "guidance_in_turn", l->guidance_in_turn, "attention",
-                     attention[l->attention], "vae", vae[l->vae], "vae_band_rows", l->band_rows,
-                     "vae_levels_again", l->vae_again, "vae_tile",
-                     (l->tile_w > l->tile_h ? l->tile_w : l->tile_h));
+    return json_pack("{s:b, s:b, s:b, s:b, s:b, s:b, s:s, s:s, s:i, s:i, s:i}", "offload",
+                     l->offload, "stream_text", l->stream_text, "stream_unet", l->stream,
+                     "stream_vae", l->stream_vae, "guidance_in_turn", l->guidance_in_turn,
+                     "merge_loras", l->merge_loras, "attention", attention[l->attention], "vae",
+                     vae[l->vae], "vae_band_rows", l->band_rows, "vae_levels_again", l->vae_again,
+                     "vae_tile", (l->tile_w > l->tile_h ? l->tile_w : l->tile_h));
 }
 
 static json_t *phases_json(const struct gen_plan *p)

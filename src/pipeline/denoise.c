@@ -159,6 +159,7 @@ static void relieve(const struct stage *s, struct plan_stage *phase)
         return;
     weights_set_policy(phase->net.weights, WEIGHTS_STREAMED);
     phase->stream = s->plan->levers.stream = true;
+    phase->merge = s->plan->levers.merge_loras = false;
     s->result->relieved = true;
 }
 
@@ -184,6 +185,7 @@ static bool take_turn(struct denoiser *d, double sigma, struct error *err)
     if (!stages_begin(d->stage, turn->expert->unet, err))
         return false;
     d->turn = turn;
+    stages_restore(d->stage, turn->expert->denoise);
     d->texts = NULL;
     return true;
 }

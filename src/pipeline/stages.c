@@ -94,6 +94,15 @@ void stages_end(const struct stage *s, struct network *n, enum plan_phase phase,
     s->result->seconds[phase] += clock_seconds() - started;
 }
 
+void stages_restore(const struct stage *s, const struct plan_stage *next)
+{
+    for (int i = 0; i < PLAN_PHASES; i++) {
+        const struct plan_stage *stage = &s->plan->phase[i];
+        if (stage != next && stage->model == next->model && stage->net.weights)
+            weights_restore(stage->net.weights);
+    }
+}
+
 void stages_cleanup(const struct stage *s)
 {
     for (int i = 0; i < PLAN_PHASES; i++) {

@@ -57,6 +57,10 @@ struct latents {
 bool stages_begin(const struct stage *s, struct network *n, struct error *err) MUST_CHECK;
 void stages_end(const struct stage *s, struct network *n, enum plan_phase phase, double started);
 
+/* Networks of one model read the same pages: what others have merged into their weights leaves
+ * before the next one runs. */
+void stages_restore(const struct stage *s, const struct plan_stage *next);
+
 /* After the last stage: gives back what networks that stay together still hold. */
 void stages_cleanup(const struct stage *s);
 

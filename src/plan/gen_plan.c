@@ -117,6 +117,7 @@ static void set_levers(struct gen_plan *plan)
         case PLAN_HIRES_DENOISE:
         case PLAN_REFINE:
             l->stream = l->stream || stage->stream;
+            l->merge_loras = l->merge_loras || stage->merge;
             l->guidance_in_turn = l->guidance_in_turn || stage->rounds > 1;
             break;
         case PLAN_VAE_ENCODE:

@@ -45,6 +45,7 @@ struct plan_levers {
     bool stream_vae;       /* the VAE's likewise */
     bool stream_text;      /* a text encoder's likewise */
     bool guidance_in_turn; /* without the prompt and with it one after the other */
+    bool merge_loras;      /* into a UNet's weights, in the first step; saves time, not memory */
     enum graph_attention_mode attention;
     enum plan_vae vae;
     int band_rows;      /* pixels of an exact band */
@@ -73,6 +74,7 @@ struct plan_stage {
     const struct model *model; /* whose networks; borrowed */
     struct network net, net_2; /* zeroes where not used; net_2: SDXL's second text encoder */
     bool stream;               /* weights come and go op by op */
+    bool merge;                /* LoRAs are merged into the weights in the first run */
     int latent_w, latent_h;
     int rounds; /* UNet: calls for one answer, 2 for guidance in turn */
     int batch;  /* UNet: latents of one call; guidance in one call doubles it */

@@ -29,6 +29,8 @@ static bool add_loras(struct network *n, enum model_part part, struct error *err
         if (scale != 0 && !weights_lora_add(n->weights, n->graph, &e->match, part, scale, err))
             return false;
     }
+    if (n->loras && part == MODEL_UNET)
+        graph_round_deltas(n->graph); /* it runs often enough to merge them */
     return true;
 }
 
@@ -60,6 +62,7 @@ static bool finish(struct network *n, const struct model *m, enum model_part par
     n->arena_bytes = exec_arena_bytes(n->exec);
     n->flops = exec_flops(n->exec);
     n->seconds = exec_seconds(n->exec);
+    n->merge_seconds = exec_merge_seconds(n->exec);
     return true;
 }
 

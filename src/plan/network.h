@@ -22,6 +22,7 @@ struct network {
     size_t arena_bytes;
     double flops;                 /* one run */
     double seconds;               /* one run, modelled */
+    double merge_seconds;         /* of these, what is saved once LoRAs are merged */
     const struct lora_set *loras; /* those of its options */
 };
 

@@ -7,6 +7,8 @@
 
 /* Pages of the page cache mapped and dropped again. */
 static const double STREAM_BYTES_PER_SECOND = 4e9;
+/* Pages of the page cache that become the process's own, in a virtual machine. */
+static const double MERGE_BYTES_PER_SECOND = 1e9;
 
 const struct lora_set *planner_loras(const struct planner *p, const struct model *m)
 {
@@ -136,11 +138,22 @@ void planner_forget_needs(struct plan_stage *stage, size_t host_bytes)
     stage->flops = stage->seconds = 0;
 }
 
+/* What merging LoRAs saves in the runs after the first, less what it takes; seconds. */
+static double merge_gain(const struct network *n, double runs)
+{
+    return (runs - 1) * n->merge_seconds -
+           (double)weights_delta_target_bytes(n->weights) / MERGE_BYTES_PER_SECOND;
+}
+
 void planner_add_network(struct plan_stage *stage, const struct network *n, double runs)
 {
     const bool stream = stage->stream;
+    const double gain = merge_gain(n, runs);
 
-    weights_set_policy(n->weights, stream ? WEIGHTS_STREAMED : WEIGHTS_HELD);
+    stage->merge = !stream && gain > 0;
+    weights_set_policy(n->weights, stream         ? WEIGHTS_STREAMED
+                                   : stage->merge ? WEIGHTS_MERGED
+                                                  : WEIGHTS_HELD);
     stage->weights_bytes += stream ? streamed_bytes(n, runs) : n->resident_bytes;
     if (n->arena_bytes > stage->arena_bytes)
         stage->arena_bytes = n->arena_bytes;
@@ -148,6 +161,7 @@ void planner_add_network(struct plan_stage *stage, const struct network *n, doub
     stage->seconds +=
         runs *
         (n->seconds + (stream ? (double)weights_bytes(n->weights) / STREAM_BYTES_PER_SECOND : 0));
+    stage->seconds -= stage->merge ? gain : 0;
 }
 
 size_t planner_most_arena(const struct planner *p, size_t host_bytes)

@@ -67,15 +67,18 @@ static bool op_needs(struct backend *b, const struct graph *g, int op, struct ba
 {
     struct cpu_backend *cpu = self(b);
     const struct graph_op *o = graph_op_view(g, op);
-    double flops_share = 1, packed = 0;
+    struct cpu_conv_cost cost = {.flops_share = 1};
 
     *out = (struct backend_needs){.flops = graph_op_flops(g, op),
                                   .bytes = 4 * graph_op_numbers(g, op)};
     if (o->kind == GRAPH_OP_CONV)
-        cpu_conv_cost(&flops_share, &packed, g, op);
-    out->bytes += packed;
-    const struct backend_needs done = {.flops = flops_share * out->flops, .bytes = out->bytes};
-    out->seconds = op_seconds(cpu, o->kind, &done);
+        cost = cpu_conv_cost(g, op);
+    out->bytes += cost.bytes;
+    const struct backend_needs done = {.flops = cost.flops_share * out->flops, .bytes = out->bytes};
+    const struct backend_needs deltas = {.flops = cost.delta_flops, .bytes = cost.delta_bytes};
+    const double delta_seconds = op_seconds(cpu, o->kind, &deltas);
+    out->seconds = op_seconds(cpu, o->kind, &done) + delta_seconds;
+    out->merge_seconds = graph_rounds_deltas(g) ? delta_seconds : 0;
     return ops[o->kind]->needs(&out->workspace_bytes, cpu->kernels, cpu_pool_threads(cpu->pool), g,
                                op, err);
 }

@@ -17,6 +17,8 @@ struct conv_run {
     const float *residual, *outer;
     float *out; /* with into_c */
     unsigned char *workspace;
+    const struct weights *weights;
+    void *merged;  /* where the weight goes with its deltas, while they are merged */
     int first_sub; /* of those that are computed at once */
     /* The columns whose weights are there. */
     int first_panel, piece_panels;
@@ -453,8 +455,9 @@ static bool needs(size_t *workspace_bytes, const struct cpu_kernels *k, int n_th
     return true;
 }
 
-void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, int op)
+struct cpu_conv_cost cpu_conv_cost(const struct graph *g, int op)
 {
+    struct cpu_conv_cost cost = {0};
     const struct graph_op *o = graph_op_view(g, op);
     const struct graph_weight *w = graph_weight_view(g, o->u.conv.weight);
     double weights = 1;
@@ -462,14 +465,20 @@ void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, in
     for (int i = 0; i < w->n_dims; i++)
         weights *= (double)w->dims[i];
     /* Four results of four taps each stand for four of nine. */
-    *flops_share = cpu_conv_plan_is_doubled(g, op) ? 4.0 / 9 : 1;
+    cost.flops_share = cpu_conv_plan_is_doubled(g, op) ? 4.0 / 9 : 1;
     bool is_window = o->u.conv.into || graph_tensor_view(g, o->out)->full_h > o->u.conv.out_rows;
-    *bytes = is_window ? 8 * weights : 0;
-    if (w->delta_rank) { /* and for many places the way through float32 */
+    cost.bytes = is_window ? 8 * weights : 0;
+    if (w->delta_rank) {
         bool beside;
-        *flops_share += 2 * cpu_conv_plan_delta_work(g, op, &beside) / graph_op_flops(g, op);
-        *bytes += beside ? 0 : 8 * weights;
+        const double flops = 2 * cpu_conv_plan_delta_work(g, op, &beside);
+        if (beside) {
+            cost.flops_share += flops / graph_op_flops(g, op);
+        } else {
+            cost.delta_flops = flops;
+            cost.delta_bytes = 2 * weights; /* the way through float32, within a cache */
+        }
     }
+    return cost;
 }
 
 static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
@@ -483,19 +492,28 @@ static void bind_windows(struct conv_rows *rows, const struct cpu_context *ctx,
     }
 }
 
+static void bind_weight(struct conv_run *c, const struct cpu_context *ctx)
+{
+    const int weight = c->plan.op->weight;
+
+    c->weight = *weights_find(ctx->weights, weight);
+    c->delta =
+        (struct conv_delta){.plan = &c->plan, .weight = &c->weight, .workspace = ctx->workspace};
+    c->delta.n = weights_find_deltas(ctx->weights, weight, &c->delta.list);
+    int rank = 0;
+    for (int i = 0; i < c->delta.n; i++)
+        rank += c->delta.list[i].rank;
+    /* The graph made room for exactly these; a merged weight has none left. */
+    ASSERT(rank == c->plan.rank || (c->plan.rounds && rank == 0));
+    c->plan.rank = rank;
+}
+
 static void bind(struct conv_run *c, const struct cpu_context *ctx, int op)
 {
     const struct graph_conv *o = c->plan.op;
 
     c->workspace = ctx->workspace;
-    c->weight = *weights_find(ctx->weights, o->weight);
-    c->delta =
-        (struct conv_delta){.plan = &c->plan, .weight = &c->weight, .workspace = ctx->workspace};
-    c->delta.n = weights_find_deltas(ctx->weights, o->weight, &c->delta.list);
-    int rank = 0;
-    for (int i = 0; i < c->delta.n; i++)
-        rank += c->delta.list[i].rank;
-    ASSERT(rank == c->plan.rank); /* the graph made room for exactly these */
+    bind_weight(c, ctx);
     c->out = ctx->tensors[graph_op_view(ctx->graph, op)->out] + o->into_c;
     c->rows = (struct conv_rows){
         .plan = &c->plan,
@@ -534,6 +552,38 @@ static void prepare_task(void *ctx, int task, int thread)
         cpu_conv_beside_pack(&c->delta, task, thread);
     else
         cpu_conv_delta_prepare(&c->delta, task, thread);
+}
+
+static void bring_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    (void)thread;
+    weights_merge_bring_pages(c->weights, c->plan.op->weight, task);
+}
+
+static void merge_task(void *ctx, int task, int thread)
+{
+    const struct conv_run *c = ctx;
+    cpu_conv_delta_merge(&c->delta, task, thread, c->merged);
+}
+
+/* The weight's deltas become part of it, if the policy is to merge them and they are not yet. */
+static void merge(struct conv_run *c, const struct cpu_context *ctx)
+{
+    const struct cpu_conv_plan *p = &c->plan;
+    const int weight = p->op->weight;
+
+    c->weights = ctx->weights;
+    c->merged =
+        p->rank && p->rounds && !p->beside ? weights_merge_begin(ctx->weights, weight) : NULL;
+    if (!c->merged)
+        return;
+    if (weights_merge_tasks(ctx->weights, weight) > 0)
+        cpu_pool_run(ctx->pool, bring_task, c, weights_merge_tasks(ctx->weights, weight));
+    cpu_pool_run(ctx->pool, prepare_task, c, delta_tasks(p));
+    cpu_pool_run(ctx->pool, merge_task, c, cpu_conv_delta_merge_tasks(p));
+    weights_merge_end(ctx->weights, weight);
+    bind_weight(c, ctx);
 }
 
 static void prepare(struct conv_run *c, const struct cpu_context *ctx)
@@ -616,6 +666,7 @@ static void run(const struct cpu_context *ctx, int op)
     ASSERT(planned); /* the layout asked the same question */
 
     bind(&c, ctx, op);
+    merge(&c, ctx);
     prepare(&c, ctx);
     if (!c.plan.share_a) {
         for (; c.first_sub < c.plan.subs; c.first_sub += c.plan.subs_at_once) {

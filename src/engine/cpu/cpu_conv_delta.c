@@ -135,6 +135,20 @@ static void fetch_ahead(const struct weight_view *v, size_t first, size_t n)
         __builtin_prefetch((const void *)(at + i));
 }
 
+/* To what a merged weight has. */
+static void round_rows(const struct conv_delta *d, float *rows, size_t stride, int n,
+                       size_t columns)
+{
+    uint16_t halves[MERGE_PANELS * CPU_KERNELS_MAX_NR];
+
+    if (weights_merged_dtype(d->weight->dtype) == DTYPE_F32)
+        return;
+    for (int i = 0; i < n; i++, rows += stride) {
+        d->plan->k->from_f32(halves, rows, DTYPE_F16, columns);
+        d->plan->k->to_f32(rows, halves, DTYPE_F16, columns);
+    }
+}
+
 /* The first of some columns of n rows, with the deltas added. */
 static void merge(const struct conv_delta *d, int block, int row, int n, size_t first,
                   size_t columns, float *to)
@@ -163,6 +177,8 @@ static void merge(const struct conv_delta *d, int block, int row, int n, size_t 
         .kc_pad = (int)cpu_conv_delta_rank_pad(p),
         .add = true};
     p->k->gemm(&g);
+    if (p->rounds)
+        round_rows(d, to, stride, n, columns);
 }
 
 const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
@@ -178,4 +194,33 @@ const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row,
     for (size_t first = 0; first < width; first += step)
         merge(d, block, row, n, first, width - first < step ? width - first : step, sums + first);
     return sums;
+}
+
+static int row_panels(const struct cpu_conv_plan *p)
+{
+    return (p->weight_rows + p->k->nr - 1) / p->k->nr;
+}
+
+int cpu_conv_delta_merge_tasks(const struct cpu_conv_plan *p)
+{
+    return row_panels(p) * p->n_blocks;
+}
+
+void cpu_conv_delta_merge(const struct conv_delta *d, int task, int thread, void *to)
+{
+    const struct cpu_conv_plan *p = d->plan;
+    const struct conv_block b = cpu_conv_plan_block(p, task % p->n_blocks);
+    const int row = task / p->n_blocks * p->k->nr, left = p->weight_rows - row;
+    const int n = left < p->k->nr ? left : p->k->nr;
+    const size_t taps = kernel_taps(p);
+    const size_t all = (size_t)(p->channels[0] + p->channels[1]) * taps;
+    const enum dtype dtype = weights_merged_dtype(d->weight->dtype);
+    size_t stride;
+    const float *sums = cpu_conv_delta_rows(d, task % p->n_blocks, row, n, thread, &stride);
+
+    for (int i = 0; i < n; i++) {
+        const size_t at = (size_t)(row + i) * all + (size_t)b.whole * taps;
+        p->k->from_f32((unsigned char *)to + at * dtype_bytes(dtype), sums + (size_t)i * stride,
+                       dtype, (size_t)b.kc * taps);
+    }
 }

@@ -4,7 +4,8 @@
  * The deltas of a weight are one product up * down over their ranks side by side, and run on the
  * same kernels as everything else: before an op's panels are packed the factors are brought to
  * product form once, then each panel's weights are converted to float32 and the product is added
- * to them.  Packing then goes on from there. */
+ * to them.  Packing then goes on from there.  Or the sums are written where the weight lies, once,
+ * and the op is one without deltas from then on (weights_merge_begin). */
 #ifndef ENGINE_CPU_CPU_CONV_DELTA_H
 #define ENGINE_CPU_CPU_CONV_DELTA_H
 
@@ -33,10 +34,15 @@ int cpu_conv_delta_tasks(const struct cpu_conv_plan *p);
 void cpu_conv_delta_prepare(const struct conv_delta *d, int task, int thread);
 
 /* Rows [row, row + n) of the weight, n at most nr, over block number `block`, with the deltas
- * added: b->kc numbers for every tap of the kernel.  Valid until the thread's next call; *stride
- * numbers lie between rows. */
+ * added, and rounded where the plan says so: b->kc numbers for every tap of the kernel.  Valid
+ * until the thread's next call; *stride numbers lie between rows. */
 const float *cpu_conv_delta_rows(const struct conv_delta *d, int block, int row, int n, int thread,
                                  size_t *stride);
+
+/* Writes the same of the whole weight, which is rounded, to `to`: so many tasks.  `to` may be where
+ * the weight lies. */
+int cpu_conv_delta_merge_tasks(const struct cpu_conv_plan *p);
+void cpu_conv_delta_merge(const struct conv_delta *d, int task, int thread, void *to);
 
 /* --- What both ways with deltas share. --- */
 

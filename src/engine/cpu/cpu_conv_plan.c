@@ -66,6 +66,7 @@ static void take_shapes(struct cpu_conv_plan *p, const struct graph *g, int op)
     p->subs = p->subs_at_once = 1;
     p->edge = (c->kernel - 1) / c->stride;
     p->rank = graph_weight_view(g, c->weight)->delta_rank;
+    p->rounds = graph_rounds_deltas(g);
     p->flat = c->kernel == 1 && c->stride == 1 && !c->in.enlarge && !c->pad_before && !c->pad_after;
     p->image_rows = x.h * x.w;
     if (p->flat) {
@@ -316,14 +317,15 @@ static bool set_scratch(struct cpu_conv_plan *p, struct error *err)
 }
 
 /* From the whole picture's shapes. */
-static void choose_way(struct cpu_conv_plan *p)
+static void choose_way(struct cpu_conv_plan *p, const struct graph *g, int op)
 {
     double channels = p->channels[0] + p->channels[1];
     struct conv_region all = cpu_conv_plan_everything(p);
     double a_bytes = 4.0 * channels * (double)(conv_plan_phase(p, &all) * p->stride * p->stride);
     double b_bytes = 4.0 * channels * p->taps * p->weight_rows;
     p->share_a = a_bytes <= b_bytes;
-    p->beside = p->share_a && cpu_conv_beside_pays(p, conv_plan_places(p, &all));
+    p->beside = p->share_a && (p->rounds ? graph_keeps_deltas_apart(g, op)
+                                         : cpu_conv_beside_pays(p, conv_plan_places(p, &all)));
     take_subs(p);
 }
 
@@ -331,7 +333,7 @@ bool cpu_conv_plan_is_doubled(const struct graph *g, int op)
 {
     struct cpu_conv_plan p = {0};
     take_shapes(&p, g, op);
-    choose_way(&p);
+    choose_way(&p, g, op);
     return p.subs == 4;
 }
 
@@ -339,7 +341,7 @@ double cpu_conv_plan_delta_work(const struct graph *g, int op, bool *beside)
 {
     struct cpu_conv_plan p = {0};
     take_shapes(&p, g, op);
-    choose_way(&p);
+    choose_way(&p, g, op);
     const struct conv_region all = cpu_conv_plan_everything(&p);
     const double columns = (double)(p.channels[0] + p.channels[1]) * p.kernel * p.kernel;
     *beside = p.beside;
@@ -353,7 +355,7 @@ bool cpu_conv_plan_make(struct cpu_conv_plan *p, const struct cpu_kernels *k, in
     *p = (struct cpu_conv_plan){.k = k, .n_threads = n_threads};
     take_shapes(p, g, op);
 
-    choose_way(p);
+    choose_way(p, g, op);
 
     /* Block sizes must follow neither the threads nor the window: regions are measured as if there
      * were one thread for the whole picture. */

@@ -76,6 +76,7 @@ struct cpu_conv_plan {
 
     int rank;    /* of the weight's deltas together; 0: none */
     bool beside; /* they are products of their own (cpu_conv_beside.h), of everything at once */
+    bool rounds; /* the weight with them is rounded, and may be merged (graph_round_deltas) */
 
     /* Blocks along N: panels of nr columns, groups of panels. */
     int n_panels;     /* of n columns; GEGLU has as many again */

@@ -17,6 +17,7 @@ struct row {
     enum graph_act act;
     enum dtype dtype;
     int ranks[3]; /* of deltas, which are stored as dtype too */
+    bool rounds;  /* the weight with them is rounded; sums are such that this changes nothing */
 };
 
 static const struct row rows[] = {
@@ -95,6 +96,23 @@ static const struct row rows[] = {
      .kernel = 1, .stride = 1, .bias = true, .act = GRAPH_ACT_GEGLU, .ranks = {3, 20}},
     {"deltas, blocks of k, tasks of rows", .n = 1, .c = 700, .h = 1, .w = 40, .out_c = 100,
      .kernel = 1, .stride = 1, .affine = true, .dtype = DTYPE_BF16, .ranks = {20, 50}},
+    {"rounded deltas, many rows", .n = 1, .c = 70, .h = 1, .w = 200, .out_c = 100, .kernel = 1,
+     .stride = 1, .bias = true, .dtype = DTYPE_F16, .ranks = {4, 3}, .rounds = true},
+    {"rounded deltas, few rows, beside", .n = 2, .c = 700, .h = 1, .w = 40, .out_c = 130,
+     .kernel = 1, .stride = 1, .dtype = DTYPE_F16, .ranks = {1}, .rounds = true},
+    {"rounded deltas, few rows", .n = 2, .c = 700, .h = 1, .w = 40, .out_c = 130, .kernel = 1,
+     .stride = 1, .dtype = DTYPE_F16, .ranks = {20}, .rounds = true},
+    {"rounded deltas, not few rows enough", .n = 1, .c = 70, .h = 1, .w = 60, .out_c = 100,
+     .kernel = 1, .stride = 1, .act = GRAPH_ACT_GEGLU, .dtype = DTYPE_BF16, .ranks = {5},
+     .rounds = true},
+    {"rounded deltas, conv", .n = 2, .c = 12, .c2 = 7, .h = 33, .w = 35, .out_c = 20, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .bias = true, .dtype = DTYPE_F16, .ranks = {4, 3},
+     .rounds = true},
+    {"rounded deltas, float32", .n = 1, .c = 300, .h = 1, .w = 200, .out_c = 33, .kernel = 1,
+     .stride = 1, .ranks = {8}, .rounds = true},
+    {"rounded delta, enlarged", .n = 1, .c = 8, .h = 40, .w = 70, .out_c = 43, .kernel = 3,
+     .stride = 1, .before = 1, .after = 1, .enlarge = true, .dtype = DTYPE_BF16, .ranks = {4},
+     .rounds = true},
     {"delta, conv of few places, stride 2", .n = 2, .c = 60, .h = 7, .w = 6, .out_c = 90,
      .kernel = 3, .stride = 2, .before = 1, .after = 1, .bias = true, .ranks = {5}},
     {"one place", .n = 1, .c = 20, .h = 1, .w = 1, .out_c = 24, .kernel = 3, .stride = 1,
@@ -164,8 +182,10 @@ struct fixture {
 
 enum { MOST_DELTAS = 3 };
 
-static float delta_factor(int i)
+static float delta_factor(const struct row *r, int i)
 {
+    if (r->rounds)
+        return i == 1 ? -0.5f : 0.5f;
     return 0.8f - (float)i; /* the second one is negative */
 }
 
@@ -248,6 +268,14 @@ static void compare(const struct fixture *f, const float *got, const char *isa)
     CHECK(worst <= allowed);
 }
 
+/* Makes of random numbers so few that sums of products are exact in every type: multiples of 1/32
+ * whose sums stay below 4 (weights), and -1/4, 0 or 1/4 (factors). */
+static void make_coarse(float *x, size_t n, bool factor)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = factor ? roundf(x[i] * 1.4f) / 4 : roundf(x[i] * 32) / 32;
+}
+
 /* Stores random factors and adds their product to the weights that the plain loop reads. */
 static void build_deltas(struct fixture *f, int weight)
 {
@@ -258,6 +286,10 @@ static void build_deltas(struct fixture *f, int weight)
     for (int i = 0; i < MOST_DELTAS && r->ranks[i]; i++) {
         const size_t rank = (size_t)r->ranks[i];
         float *up = new_numbers(n_rows * rank), *down = new_numbers(rank * columns);
+        if (r->rounds) {
+            make_coarse(up, n_rows * rank, true);
+            make_coarse(down, rank * columns, true);
+        }
         f->ups[i] = new_weight(up, n_rows * rank, r->dtype);
         f->downs[i] = new_weight(down, rank * columns, r->dtype);
         for (size_t o = 0; o < n_rows; o++)
@@ -265,7 +297,7 @@ static void build_deltas(struct fixture *f, int weight)
                 double sum = 0;
                 for (size_t q = 0; q < rank; q++)
                     sum += (double)up[o * rank + q] * (double)down[q * columns + k];
-                f->weights[o * columns + k] += (float)(sum * (double)delta_factor(i));
+                f->weights[o * columns + k] += (float)(sum * (double)delta_factor(r, i));
             }
         CHECK(graph_add_rank(f->g, weight, r->ranks[i]));
         free(up);
@@ -323,8 +355,12 @@ static void build(struct fixture *f, const struct row *r)
     f->residuals = new_numbers((size_t)(r->n * r->out_c * f->oh * f->ow));
     f->weights = new_numbers((size_t)(f->weight_rows * all * taps));
     f->biases = new_numbers((size_t)f->weight_rows);
+    if (r->rounds)
+        make_coarse(f->weights, (size_t)(f->weight_rows * all * taps), false);
     f->weight_bytes = new_weight(f->weights, (size_t)(f->weight_rows * all * taps), r->dtype);
     build_deltas(f, op.weight);
+    if (r->rounds)
+        graph_round_deltas(g);
 }
 
 static bool add_deltas(const struct fixture *f, struct weights *w, struct error *err)
@@ -338,7 +374,7 @@ static bool add_deltas(const struct fixture *f, struct weights *w, struct error 
             .up = {f->ups[i] + 1, r->dtype, (int64_t)f->weight_rows * r->ranks[i]},
             .down = {f->downs[i] + 1, r->dtype, columns * r->ranks[i]},
             .rank = r->ranks[i],
-            .factor = delta_factor(i)};
+            .factor = delta_factor(r, i)};
         ok = weights_add_delta(w, 1, &delta, err);
     }
     return ok;

@@ -13,6 +13,7 @@
 #define VEC_FMA(a, b, c) ((vf)_mm512_fmadd_ps(a, b, c))
 #define VEC_MAX(a, b) ((vf)_mm512_max_ps(a, b))
 #define VEC_FROM_F16(h) ((vf)_mm512_cvtph_ps((__m256i)(h)))
+#define VEC_TO_F16(v) ((vh)_mm512_cvtps_ph((__m512)(v), _MM_FROUND_TO_NEAREST_INT))
 #include "engine/cpu/cpu_isa_template.h"
 
 const struct cpu_kernels *cpu_isa_avx512_table(void)

@@ -13,6 +13,7 @@
 #define VEC_FMA(a, b, c) ((vf)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
 #define VEC_MAX(a, b) ((vf)vmaxq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define VEC_FROM_F16(h) ((vf)vcvt_f32_f16((float16x4_t)(h)))
+#define VEC_TO_F16(v) ((vh)vcvt_f16_f32((float32x4_t)(v)))
 #include "engine/cpu/cpu_isa_template.h"
 
 const struct cpu_kernels *cpu_isa_neon_table(void)

@@ -19,6 +19,17 @@ ALWAYS_INLINE vf from_f16(vh h)
 #define VEC_FROM_F16(h) from_f16(h)
 #endif
 
+#ifndef VEC_TO_F16
+ALWAYS_INLINE vh to_f16(vf v)
+{
+    vh h;
+    for (int i = 0; i < VEC_LANES; i++)
+        h[i] = dtype_f16_from_f32(v[i]);
+    return h;
+}
+#define VEC_TO_F16(v) to_f16(v)
+#endif
+
 /* VEC_LANES stored numbers as float32; p needs no alignment. */
 ALWAYS_INLINE vf load_stored(const unsigned char *p, const enum dtype dtype)
 {
@@ -236,6 +247,25 @@ static void to_f32(float *to, const void *from, enum dtype dtype, size_t n)
     else
         for (size_t i = 0; i < n; i++)
             to[i] = convert_rare((const unsigned char *)from + i * dtype_bytes(dtype), dtype);
+}
+
+static void from_f32(void *to, const float *from, enum dtype dtype, size_t n)
+{
+    unsigned char *at = to;
+    size_t i = 0;
+
+    if (dtype == DTYPE_F32) {
+        memcpy(to, from, n * sizeof(float));
+        return;
+    }
+    for (; i + VEC_LANES <= n; i += VEC_LANES) {
+        const vh h = VEC_TO_F16(load(from + i));
+        memcpy(at + 2 * i, &h, sizeof h);
+    }
+    for (; i < n; i++) {
+        const uint16_t h = dtype_f16_from_f32(from[i]);
+        memcpy(at + 2 * i, &h, sizeof h);
+    }
 }
 
 #endif

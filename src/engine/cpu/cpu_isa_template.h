@@ -2,7 +2,8 @@
  *
  * A file cpu_isa_<name>.c defines VEC_LANES and includes cpu_isa_vector.h, defines TILE_ROWS and
  * TILE_VECS and, where the instruction set has better than the general form, VEC_FMA(a, b, c),
- * VEC_MAX(a, b) and VEC_FROM_F16(h), and includes this.  TABLE(name) is then its table. */
+ * VEC_MAX(a, b), VEC_FROM_F16(h) and VEC_TO_F16(v), and includes this.  TABLE(name) is then its
+ * table. */
 #ifndef ENGINE_CPU_CPU_ISA_TEMPLATE_H
 #define ENGINE_CPU_CPU_ISA_TEMPLATE_H
 
@@ -18,7 +19,7 @@
         .gemm = gemm, .prepare_rows = prepare_rows, .pack_weights = pack_weights,                  \
         .pack_columns = pack_columns, .finish_rows = finish_rows, .softmax_rows = softmax_rows,    \
         .scale_rows = scale_rows, .layer_norm_rows = layer_norm_rows,                              \
-        .channel_sums = channel_sums, .act_rows = act_rows, .to_f32 = to_f32                       \
+        .channel_sums = channel_sums, .act_rows = act_rows, .to_f32 = to_f32, .from_f32 = from_f32 \
     }
 
 #endif

@@ -119,6 +119,8 @@ struct cpu_kernels {
     /* out = act(a + b); b may be NULL, out may be a. */
     void (*act_rows)(float *out, const float *a, const float *b, size_t n, enum graph_act act);
     void (*to_f32)(float *to, const void *from, enum dtype dtype, size_t n);
+    /* To F32 or F16, rounded to nearest, ties to even; `to` needs no alignment. */
+    void (*from_f32)(void *to, const float *from, enum dtype dtype, size_t n);
 };
 
 /* Bytes from one prepared row to the next where the caller is free to choose: an odd number of

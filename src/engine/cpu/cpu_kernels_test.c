@@ -347,6 +347,57 @@ static void converts_every_half_exactly(const struct cpu_kernels *k)
     free(to);
 }
 
+/* Every half, what lies in the middle between it and the next one, and the numbers beside that. */
+static void rounds_to_halves_as_the_plain_conversion_does(const struct cpu_kernels *k)
+{
+    enum { COUNT = 4 * 65536 };
+    float *from = allocate(COUNT * sizeof(float));
+    unsigned char *to = allocate(1 + COUNT * 2);
+    int wrong = 0;
+
+    for (int i = 0; i < 65536; i++) {
+        const float v = dtype_f32_from_f16((uint16_t)i),
+                    next = dtype_f32_from_f16((uint16_t)(i + 1));
+        const float middle = (i & 0x7fff) == 0x7bff ? (i < 0x8000 ? 65520.0f : -65520.0f)
+                                                    : (float)(((double)v + (double)next) / 2);
+        from[4 * i] = v;
+        from[4 * i + 1] = middle;
+        from[4 * i + 2] = nextafterf(middle, INFINITY);
+        from[4 * i + 3] = nextafterf(middle, -INFINITY);
+    }
+    k->from_f32(to + 1, from, DTYPE_F16, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        uint16_t have;
+        memcpy(&have, to + 1 + 2 * i, sizeof have);
+        wrong += from[i] != from[i] ? (have & 0x7fff) <= 0x7c00 /* a NaN stays one */
+                                    : have != dtype_f16_from_f32(from[i]);
+    }
+    CHECK(wrong == 0);
+    free(from);
+    free(to);
+}
+
+static void writes_so_many_numbers_and_no_more(const struct cpu_kernels *k)
+{
+    float from[40], whole[40];
+
+    for (int i = 0; i < 40; i++)
+        from[i] = 1.0f / (float)(i + 1);
+    for (int n = 0; n < 40; n++) {
+        unsigned char *to = allocate((size_t)n * 2);
+        k->from_f32(to, from, DTYPE_F16, (size_t)n);
+        for (int i = 0; i < n; i++) {
+            uint16_t h;
+            memcpy(&h, to + 2 * i, sizeof h);
+            CHECK(h == dtype_f16_from_f32(from[i]));
+        }
+        free(to);
+        whole[n] = 99;
+        k->from_f32(whole, from, DTYPE_F32, (size_t)n);
+        CHECK(memcmp(whole, from, (size_t)n * sizeof *from) == 0 && whole[n] == 99);
+    }
+}
+
 static void converts_short_runs_and_rare_types(const struct cpu_kernels *k)
 {
     const double doubles[3] = {0.5, -3, 1e10};
@@ -400,6 +451,8 @@ int main(void)
         gives_the_same_bits_however_k_is_split(k[i]);
         packs_columns_like_weights(k[i]);
         converts_every_half_exactly(k[i]);
+        rounds_to_halves_as_the_plain_conversion_does(k[i]);
+        writes_so_many_numbers_and_no_more(k[i]);
         converts_short_runs_and_rare_types(k[i]);
         cpu_kernels_thread_end(k[i]);
         fprintf(stderr, "%s: %s\n", k[i]->name, failures == test_failures ? "good" : "wrong");

@@ -29,8 +29,13 @@ struct cpu_op {
 extern const struct cpu_op cpu_conv_op; /* cpu_conv.c */
 
 /* What a convolution costs beside its multiplications: how many of graph_op_flops it really does,
- * and bytes moved to bring its weights to panel form once more for every window. */
-void cpu_conv_cost(double *flops_share, double *bytes, const struct graph *g, int op);
+ * and bytes moved to bring its weights to panel form once more for every window.  Of deltas, what
+ * merging them would save is apart. */
+struct cpu_conv_cost {
+    double flops_share, bytes;
+    double delta_flops, delta_bytes;
+};
+struct cpu_conv_cost cpu_conv_cost(const struct graph *g, int op);
 
 /* How the op of this kind reads its weight. */
 void cpu_conv_order(struct weights_order *out, const struct cpu_kernels *k, int n_threads,
