@@ -313,8 +313,8 @@ void *weights_merge_begin(struct weights *w, int weight)
     if (w->policy != WEIGHTS_MERGED || !w->pages || !weights_find_deltas(w, weight, &deltas))
         return NULL;
     if (!w->merge)
-        w->merge = weights_merge_new(w->n);
-    if (!w->merge || !weights_merge_open(&w->views[weight - 1]))
+        w->merge = weights_merge_new(w->views, w->n);
+    if (!w->merge || !weights_merge_open(w->merge, &w->views[weight - 1]))
         return NULL;
     return (void *)(uintptr_t)w->views[weight - 1].bytes;
 }

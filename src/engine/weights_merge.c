@@ -16,19 +16,54 @@ struct weights_merge {
         enum dtype stored; /* in the file */
     } * of;                /* by weight - 1 */
     int n, n_merged;
+    bool shares_bytes; /* some weight with another one */
 };
 
-struct weights_merge *weights_merge_new(int n_weights)
+/* Bytes, or whole pages: those that a weight touches, or those that nothing else does. */
+struct range {
+    uintptr_t first, end;
+};
+
+static struct range bytes_of(const struct weight_view *v)
 {
+    const uintptr_t at = (uintptr_t)v->bytes;
+    return (struct range){at, at + (size_t)v->count * dtype_bytes(v->dtype)};
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const uintptr_t x = ((const struct range *)a)->first, y = ((const struct range *)b)->first;
+    return (x > y) - (x < y);
+}
+
+/* Of sorted ranges. */
+static bool any_overlap(const struct range *ranges, int n)
+{
+    for (int i = 1; i < n; i++)
+        if (ranges[i].first < ranges[i - 1].end)
+            return true;
+    return false;
+}
+
+struct weights_merge *weights_merge_new(const struct weight_view *views, int n)
+{
+    const size_t room = n ? (size_t)n : 1;
     struct weights_merge *m = calloc(1, sizeof *m);
+    struct range *ranges = calloc(room, sizeof *ranges);
 
     if (m)
-        m->of = calloc(n_weights ? (size_t)n_weights : 1, sizeof *m->of);
-    if (!m || !m->of) {
+        m->of = calloc(room, sizeof *m->of);
+    if (!m || !m->of || !ranges) {
+        free(ranges);
         weights_merge_free(m);
         return NULL;
     }
-    m->n = n_weights;
+    m->n = n;
+    for (int i = 0; i < n; i++)
+        ranges[i] = bytes_of(&views[i]);
+    qsort(ranges, (size_t)n, sizeof *ranges, by_first);
+    m->shares_bytes = any_overlap(ranges, n);
+    free(ranges);
     return m;
 }
 
@@ -40,34 +75,29 @@ void weights_merge_free(struct weights_merge *m)
     free(m);
 }
 
-/* Whole pages: those that a weight touches, or those that nothing else does. */
-struct pages {
-    uintptr_t first, end;
-};
-
-static struct pages pages_of(const struct weight_view *v, bool alone)
+static struct range pages_of(const struct weight_view *v, bool alone)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)v->bytes;
-    const uintptr_t end = at + (size_t)v->count * dtype_bytes(v->dtype);
-    const uintptr_t up = page - 1;
+    const uintptr_t up = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    const struct range b = bytes_of(v);
 
-    return alone ? (struct pages){(at + up) & ~up, end & ~up}
-                 : (struct pages){at & ~up, (end + up) & ~up};
+    return alone ? (struct range){(b.first + up) & ~up, b.end & ~up}
+                 : (struct range){b.first & ~up, (b.end + up) & ~up};
 }
 
 static bool protect(const struct weight_view *v, int protection)
 {
-    const struct pages p = pages_of(v, false);
+    const struct range p = pages_of(v, false);
 
     return mprotect((void *)p.first, p.end - p.first, protection) == 0;
 }
 
-bool weights_merge_open(const struct weight_view *v)
+bool weights_merge_open(const struct weights_merge *m, const struct weight_view *v)
 {
 #ifdef __linux__
-    return protect(v, PROT_READ | PROT_WRITE);
+    return !m->shares_bytes && protect(v, PROT_READ | PROT_WRITE);
 #else
     /* There MADV_DONTNEED keeps what was written. */
+    (void)m;
     (void)v;
     return false;
 #endif
@@ -75,10 +105,10 @@ bool weights_merge_open(const struct weight_view *v)
 
 #ifdef MADV_POPULATE_WRITE /* since Linux 5.14 */
 /* Pieces end at multiples of their size. */
-static struct pages piece_of(const struct weight_view *v, int piece)
+static struct range piece_of(const struct weight_view *v, int piece)
 {
-    const struct pages all = pages_of(v, true);
-    struct pages p = {(all.first / PIECE_BYTES + (uintptr_t)piece) * PIECE_BYTES, 0};
+    const struct range all = pages_of(v, true);
+    struct range p = {(all.first / PIECE_BYTES + (uintptr_t)piece) * PIECE_BYTES, 0};
 
     p.end = p.first + PIECE_BYTES < all.end ? p.first + PIECE_BYTES : all.end;
     p.first = p.first > all.first ? p.first : all.first;
@@ -88,7 +118,7 @@ static struct pages piece_of(const struct weight_view *v, int piece)
 
 int weights_merge_pieces(const struct weight_view *v)
 {
-    const struct pages all = pages_of(v, true);
+    const struct range all = pages_of(v, true);
 
     return all.first >= all.end ? 0
                                 : (int)((all.end - 1) / PIECE_BYTES - all.first / PIECE_BYTES) + 1;
@@ -99,7 +129,7 @@ int weights_merge_pieces(const struct weight_view *v)
 void weights_merge_bring(const struct weight_view *v, int piece)
 {
 #ifdef MADV_POPULATE_WRITE
-    const struct pages p = piece_of(v, piece);
+    const struct range p = piece_of(v, piece);
 
     (void)madvise((void *)p.first, p.end - p.first, MADV_DONTNEED);
     (void)madvise((void *)p.first, p.end - p.first, MADV_POPULATE_WRITE);

@@ -11,13 +11,14 @@
 
 struct weights_merge;
 
-/* For weights 1 to n_weights.  NULL: there is no memory. */
-struct weights_merge *weights_merge_new(int n_weights);
+/* For weights 1 to n, as their files have them.  NULL: there is no memory. */
+struct weights_merge *weights_merge_new(const struct weight_view *views, int n);
 void weights_merge_free(struct weights_merge *m);
 
 /* Makes the pages that a weight lies in writable, in a private mapping.  False where the system
- * refuses, or would not bring the file's pages back. */
-bool weights_merge_open(const struct weight_view *v) MUST_CHECK;
+ * refuses, or would not bring the file's pages back, or where any two weights share bytes, as a
+ * pickle may say: writing one would change the other. */
+bool weights_merge_open(const struct weights_merge *m, const struct weight_view *v) MUST_CHECK;
 
 /* Makes the pages that lie in a weight alone the process's own, piece by piece, from any thread;
  * the others, and where the system cannot, they become so when they are written to. */

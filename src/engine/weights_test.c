@@ -85,7 +85,8 @@ struct merging {
     struct weight_view views[MERGED_WEIGHTS];
 };
 
-static void open_merging(struct merging *m, enum weights_policy policy)
+/* shared: bytes that the second weight's begin shares with the first one's end. */
+static void open_merging(struct merging *m, enum weights_policy policy, size_t shared)
 {
     static const float one[1] = {1};
     const int64_t dims[] = {MERGED_COUNT, 1};
@@ -114,7 +115,7 @@ static void open_merging(struct merging *m, enum weights_policy policy)
     CHECK(m->bytes != MAP_FAILED);
     size_t at = MERGED_AT;
     for (int i = 0; i < MERGED_WEIGHTS; i++) {
-        m->views[i].bytes = m->bytes + at;
+        m->views[i].bytes = m->bytes + at - (i == 1 ? shared : 0);
         at += MERGED_COUNT * dtype_bytes(m->views[i].dtype);
     }
     CHECK(weights_from_mapping(&m->w, m->g, m->views, &err) &&
@@ -168,7 +169,7 @@ static void merges_in_its_own_pages_alone(void)
     const struct weight_delta *deltas;
     struct merging m;
 
-    open_merging(&m, WEIGHTS_MERGED);
+    open_merging(&m, WEIGHTS_MERGED, 0);
     CHECK(weights_delta_target_bytes(m.w) == MERGED_COUNT * (2 + 4));
     CHECK(!weights_merge_begin(m.w, 3)); /* has no delta */
     const size_t resident = weights_resident_bytes(m.w);
@@ -204,11 +205,15 @@ static void merges_only_where_it_is_told(void)
     struct merging m;
 
     for (int i = 0; i < 2; i++) {
-        open_merging(&m, policies[i]);
+        open_merging(&m, policies[i], 0);
         CHECK(!weights_merge_begin(m.w, 1));
         weights_restore(m.w); /* nothing to do */
         close_merging(&m);
     }
+    open_merging(&m, WEIGHTS_MERGED, 1); /* a byte that two weights have */
+    CHECK(!weights_merge_begin(m.w, 1) && !weights_merge_begin(m.w, 2));
+    CHECK(count_changed(&m) == 0);
+    close_merging(&m);
 }
 
 int main(void)
